@@ -1,0 +1,37 @@
+from django.db import models
+from django.db.models import Q
+
+
+class Release(models.Model):
+    """One slug per app + one configuration + one variable set, put live on one environment; v1, v2, ..."""
+
+    class State(models.TextChoices):
+        STARTING = "starting"
+        LIVE = "live"
+        RETIRED = "retired"  # was live; its processes are gone or draining
+        FAILED = "failed"  # never went live
+
+    environment = models.ForeignKey("environments.Environment", on_delete=models.CASCADE, related_name="releases")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.STARTING)
+    activity = models.ForeignKey("deployments.Activity", null=True, on_delete=models.SET_NULL, related_name="releases")
+    fence = models.PositiveBigIntegerField(default=0)  # the claim that made it; a stale worker may not switch
+    commit = models.CharField(max_length=40)
+    subject = models.CharField(max_length=300, blank=True)
+    author = models.CharField(max_length=200, blank=True)
+    slugs = models.JSONField(default=dict)  # app name -> slug id
+    configuration = models.JSONField(default=dict)  # what the runtime was given: see environments.runtimes.base.ReleaseSpec
+    ports = models.JSONField(default=dict)  # app or worker name -> TCP port leased to it
+    created_at = models.DateTimeField(auto_now_add=True)
+    live_at = models.DateTimeField(null=True, blank=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-number",)
+        constraints = (
+            models.UniqueConstraint(fields=["environment", "number"], name="release_number_unique"),
+            models.UniqueConstraint(fields=["environment"], condition=Q(state="live"), name="one_live_release"),
+        )
+
+    def __str__(self) -> str:
+        return f"v{self.number}"

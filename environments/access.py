@@ -1,0 +1,75 @@
+"""Who may do what on an environment: the rights matrix with the role on the single environment counted in."""
+
+from environments.models import Environment, EnvironmentAccess
+from portal import access
+from portal.enums import EnvironmentRole
+from portal.errors import Denied, Missing
+from portal.models import Project, User
+from portal.permissions import Permission
+
+_WHO = {
+    Permission.SEE: "viewer",
+    Permission.PUSH: "contributor",
+    Permission.BRANCH: "contributor",
+    Permission.REQUEST_PROMOTION: "contributor",
+    Permission.SHELL: "contributor (admin on Production)",
+    Permission.OPERATE: "admin",
+    Permission.FORCE_PUSH: "admin",
+    Permission.RESTORE: "admin (a project admin on Production)",
+    Permission.DELETE: "admin (a project admin on Production)",
+}
+
+
+def permissions(user: User, environment: Environment) -> frozenset[Permission]:
+    """Everything the person may do on the environment; raises Missing for a stranger to the project."""
+    member = access.membership(user, environment.project)
+    single = EnvironmentAccess.objects.filter(environment=environment, user=user).first()
+    return access.permissions_on(
+        member, environment.environment_type, EnvironmentRole(single.role) if single else None
+    )
+
+
+def visible(user: User, project: Project) -> dict[int, frozenset[Permission]]:
+    """Permissions by environment primary key, for every environment of the project that the person may see."""
+    member = access.membership(user, project)
+    single = dict(
+        EnvironmentAccess.objects.filter(environment__project=project, user=user).values_list("environment_id", "role")
+    )
+    rights = {
+        environment.pk: access.permissions_on(
+            member,
+            environment.environment_type,
+            EnvironmentRole(single[environment.pk]) if environment.pk in single else None,
+        )
+        for environment in Environment.objects.filter(project=project)
+    }
+    return {pk: allowed for pk, allowed in rights.items() if Permission.SEE in allowed}
+
+
+def check(user: User, environment: Environment, permission: Permission) -> None:
+    """Raises Missing when the person may not even see the environment, Denied when the role is too small."""
+    allowed = permissions(user, environment)
+    if Permission.SEE not in allowed:
+        raise Missing("There is no such environment, or you have no access to it.")
+    if permission not in allowed:
+        raise Denied(
+            f"This needs the role {_WHO[permission]} on {environment.title}. Ask an admin of {environment.project.title}."
+        )
+
+
+def can(user: User, environment: Environment, permission: Permission) -> bool:
+    try:
+        check(user, environment, permission)
+    except (Denied, Missing):
+        return False
+    return True
+
+
+def find(user: User, project_id: str, name: str) -> Environment:
+    """The environment, for someone who may see it; else Missing."""
+    project = access.find_project(user, project_id)
+    environment = Environment.objects.select_related("project", "parent").filter(project=project, name=name).first()
+    if environment is None:
+        raise Missing("There is no such environment, or you have no access to it.")
+    check(user, environment, Permission.SEE)
+    return environment

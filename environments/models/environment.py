@@ -1,0 +1,65 @@
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from environments import names
+from portal.enums import EnvironmentType
+
+
+class EnvironmentQuerySet(models.QuerySet["Environment"]):
+    def active(self) -> "EnvironmentQuerySet":
+        return self.filter(status=Environment.Status.ACTIVE)
+
+
+class Environment(models.Model):
+    """A branch of a project. Active: it runs. Inactive: only a branch."""
+
+    class Status(models.TextChoices):
+        INACTIVE = "inactive"
+        ACTIVE = "active"
+        DELETING = "deleting"
+
+    project = models.ForeignKey("portal.Project", on_delete=models.CASCADE, related_name="environments")
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
+    branch = models.CharField(max_length=200)  # Git's name, as it was pushed
+    name = models.CharField(max_length=200)  # the environment's id, see names.environment_id
+    title = models.CharField(max_length=200)
+    machine_name = models.CharField(max_length=63)
+    type = models.CharField(max_length=12, choices=[(t.value, t.value) for t in EnvironmentType])
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.INACTIVE)
+    head_commit = models.CharField(max_length=40, blank=True)  # what an activity last recorded for the branch
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    deployed_at = models.DateTimeField(null=True, blank=True)
+    visited_at = models.DateTimeField(null=True, blank=True)
+
+    objects = EnvironmentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(fields=["project", "name"], name="environment_id_unique_in_project"),
+            models.UniqueConstraint(fields=["project", "branch"], name="one_environment_per_branch"),
+            models.UniqueConstraint(
+                fields=["project"], condition=Q(type=EnvironmentType.PRODUCTION.value), name="one_production_per_project"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def environment_type(self) -> EnvironmentType:
+        return EnvironmentType(self.type)
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == self.Status.ACTIVE
+
+    @property
+    def host(self) -> str:
+        return names.host(self.machine_name, self.project_id, settings.BASE_DOMAIN)
+
+    @property
+    def url(self) -> str:
+        return f"{settings.PUBLIC_SCHEME}://{self.host}{settings.PORT_SUFFIX}/"

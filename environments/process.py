@@ -1,0 +1,222 @@
+"""The one seam to other programs: argument lists, a limit on every call, no prompts, typed errors, group kill."""
+
+import asyncio
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+Output = Callable[[bytes], None]
+_READ = 65536
+_TICK = 0.25  # seconds between looks at `should_stop` while a command is silent
+_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+_CAPTURE_LIMIT = 8 * 1024**2
+
+# The kernel kills the child when the thread that started it dies, however it dies.
+_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
+class ProcessError(Exception):
+    """Base: a command did not do what was asked."""
+
+
+class CommandFailed(ProcessError):
+    def __init__(self, argv: Sequence[str], code: int, stderr: str = "") -> None:
+        super().__init__(f"{Path(argv[0]).name} ended with {describe_exit(code)}" + (f": {stderr}" if stderr else ""))
+        self.code = code
+        self.stderr = stderr
+
+
+class TimedOut(ProcessError):
+    """The command ran longer than its total limit, or was silent for longer than its silence limit."""
+
+    def __init__(self, seconds: float, *, silent: bool) -> None:
+        what = "printed nothing for" if silent else "ran longer than"
+        super().__init__(f"It {what} {seconds:g} seconds and was stopped.")
+        self.silent = silent
+        self.seconds = seconds
+
+
+class Stopped(ProcessError):
+    """Somebody asked for it: `reason` is what `should_stop` returned."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotInstalled(ProcessError):
+    def __init__(self, program: str) -> None:
+        super().__init__(f"The program {program} is not installed on this host.")
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How a long command is watched. Times in seconds; None means no limit."""
+
+    output: Output
+    should_stop: Callable[[], str | None] = lambda: None
+    total: float | None = None
+    silence: float | None = None
+
+
+@dataclass(frozen=True)
+class Completed:
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode("utf-8", "replace")
+
+
+def describe_exit(code: int) -> str:
+    if code < 0 or code > 128:
+        number = -code if code < 0 else code - 128
+        with contextlib.suppress(ValueError):
+            return f"signal {signal.Signals(number).name}"
+    return f"exit code {code}"
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """A minimal environment for host programs: nothing of the portal's own secrets is passed on."""
+    keep = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+    base = {name: os.environ[name] for name in keep if name in os.environ}
+    return base | {"HOME": "/nonexistent", "GIT_TERMINAL_PROMPT": "0"} | dict(extra or {})
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float = 30,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    input: bytes | None = None,
+    check: bool = True,
+) -> Completed:
+    """Run a short command and return what it printed (at most 8 MiB of each stream).
+
+    Raises CommandFailed (unless `check` is false), TimedOut, NotInstalled.
+    """
+    process = _popen(argv, env=env, cwd=cwd, stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL)
+    try:
+        stdout, stderr = process.communicate(input, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        kill_group(process.pid)
+        process.communicate()
+        raise TimedOut(timeout, silent=False) from None
+    except BaseException:
+        kill_group(process.pid)
+        raise
+    done = Completed(process.returncode, stdout[:_CAPTURE_LIMIT], stderr[:_CAPTURE_LIMIT])
+    if check and done.code != 0:
+        raise CommandFailed(argv, done.code, done.stderr.decode("utf-8", "replace").strip()[-2000:])
+    return done
+
+
+def stream(
+    argv: Sequence[str],
+    watch: Watch,
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
+) -> int:
+    """Run a long command, handing its output (stdout and stderr together) to `watch.output` as it comes.
+
+    Returns the exit code. Raises TimedOut, Stopped or NotInstalled; the whole process group is gone by then.
+    """
+    process = _popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, merge=True, pass_fds=pass_fds)
+    assert process.stdout is not None
+    try:
+        _pump(process.stdout, process, watch)
+        return process.wait()
+    finally:
+        # Whatever the command left behind in its group goes with it, and so does a command we gave up on.
+        terminate_group(process)
+        process.stdout.close()
+
+
+def _popen(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    stdin: int,
+    merge: bool = False,
+    pass_fds: Sequence[int] = (),
+) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(
+            [*_WITH_PARENT, *argv],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merge else subprocess.PIPE,
+            env=environment() if env is None else dict(env),
+            cwd=cwd,
+            start_new_session=True,
+            pass_fds=tuple(pass_fds),
+        )
+    except FileNotFoundError as error:
+        raise NotInstalled(error.filename or argv[0]) from error
+
+
+def _pump(source: IO[bytes], process: "subprocess.Popen[bytes]", watch: Watch) -> None:
+    started = last = time.monotonic()
+    os.set_blocking(source.fileno(), False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(source, selectors.EVENT_READ)
+        while True:
+            reason = watch.should_stop()
+            if reason is not None:
+                raise Stopped(reason)
+            now = time.monotonic()
+            if watch.total is not None and now - started > watch.total:
+                raise TimedOut(watch.total, silent=False)
+            if watch.silence is not None and now - last > watch.silence:
+                raise TimedOut(watch.silence, silent=True)
+            if selector.select(_TICK):
+                data = source.read(_READ)
+                if data == b"":
+                    return
+                if data:
+                    last = time.monotonic()
+                    watch.output(data)
+            elif process.poll() is not None:
+                return  # a grandchild keeps the pipe open; the command itself is done
+
+
+def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
+
+
+def terminate_group(process: "subprocess.Popen[bytes]") -> None:
+    """Ask the group to end, then make it."""
+    if process.poll() is None:
+        kill_group(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+    kill_group(process.pid)
+    process.wait()
+
+
+async def spawn(
+    argv: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, **options: Any
+) -> asyncio.subprocess.Process:
+    """Start a program with pipes for all three streams, for a caller that pumps them itself."""
+    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+    return await asyncio.create_subprocess_exec(
+        *argv,
+        env=environment() if env is None else dict(env),
+        cwd=cwd,
+        start_new_session=True,
+        **(pipes | options),
+    )

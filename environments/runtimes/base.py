@@ -1,0 +1,173 @@
+"""The seam between what is asked of an environment and what runs it: plain data in, plain data out.
+
+A Runtime is a set of small verbs, each safe to repeat: doing it twice leaves the same as doing it once. Nothing here
+knows the database, HTTP, or who asked.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from environments.manifest import App, Worker
+from environments.process import Watch
+from environments.routing import ResolvedRoute
+
+
+class RuntimeFailure(Exception):
+    """Something that was run did not do what it must. `error_id` is stable; `message` tells the person what to do."""
+
+    def __init__(self, error_id: str, message: str, *, by_user: bool = True) -> None:
+        super().__init__(message)
+        self.error_id = error_id
+        self.message = message
+        self.by_user = by_user
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an environment lives on the runtime."""
+
+    project_id: str
+    machine_name: str
+    key: int  # the environment's primary key: short names of sockets and program groups are made of it
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """One program in a sandbox. Paths on the left of a bind are the host's, on the right the program's."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    read_only: Sequence[tuple[Path, str]] = ()
+    writable: Sequence[tuple[Path, str]] = ()
+    cwd: str = "/"
+    hosts: Mapping[str, str] = field(default_factory=dict)  # host name -> address, for /etc/hosts
+    memory: int | None = None  # bytes
+    processes: int = 512
+    file_size: int | None = None  # bytes, the largest file it may write
+    label: str = ""  # for the control group's name: letters, digits and dashes
+
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """A backing service of an environment, as the runtime must make and keep it."""
+
+    place: Place
+    name: str
+    engine: str
+    version: str
+    asked: str  # the type in services.yaml, "mysql:10.4"
+    address: str
+    port: int
+    secrets: Mapping[str, Any]
+    configuration: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class BuildSpec:
+    """One app to build. `tree` holds its source on entry and the finished slug afterwards."""
+
+    activity_id: str
+    project_id: str
+    app: App
+    tree: Path
+    cache: Path
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ProgramSpec:
+    """A web app or a worker of a release. A worker's name is "app--worker"."""
+
+    name: str
+    app: App
+    worker: Worker | None
+    slug: Path
+    env: Mapping[str, str]
+    port: int | None  # leased to it; None when it listens on a socket
+
+
+@dataclass(frozen=True)
+class ReleaseSpec:
+    place: Place
+    number: int
+    programs: Sequence[ProgramSpec]
+    routes: Sequence[ResolvedRoute]
+    hosts: Mapping[str, str]  # "<relationship>.internal" -> address
+    public: bool  # false: only for visitors that the portal lets in
+    portal_url: str
+    version: int = 1
+
+    @property
+    def group(self) -> str:
+        """Name of its program group."""
+        return f"e{self.place.key}-r{self.number}"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a new release answered to a real request through its own front door."""
+
+    ok: bool
+    status: int | None  # HTTP status, None when there was no answer
+    milliseconds: float
+    reason: str = ""
+
+
+class Runtime(Protocol):
+    name: str
+
+    def languages(self) -> Mapping[str, Sequence[str]]:
+        """Installed versions by language, e.g. {"php": ["8.2"], "python": ["3.11"]}."""
+        ...
+
+    def engines(self) -> Mapping[str, Sequence[str]]:
+        """Installed versions by service type, aliases included, e.g. {"mariadb": ["10.11"], "mysql": ["10.11"]}."""
+        ...
+
+    def build(self, spec: BuildSpec, watch: Watch) -> None:
+        """Install dependencies, run the flavor and the build hook in a sandbox. Raises RuntimeFailure."""
+        ...
+
+    def provision(self, spec: ServiceSpec, watch: Watch) -> None:
+        """Make the service when it does not exist, start it when it does not run, and wait until it answers."""
+        ...
+
+    def remove_service(self, spec: ServiceSpec) -> None: ...
+
+    def place(self, release: ReleaseSpec) -> None:
+        """Write what the release needs in order to start: configuration, mounts, programs."""
+        ...
+
+    def start(self, release: ReleaseSpec) -> None:
+        """Start the release beside the one that serves; returns when its programs run, not when they answer."""
+        ...
+
+    def probe(self, release: ReleaseSpec, *, timeout: float, watch: Watch) -> Probe:
+        """Ask until it answers properly or the time (seconds) is over."""
+        ...
+
+    def run(self, release: ReleaseSpec, program: str, script: str, watch: Watch) -> int:
+        """Run a dash script (hook, cron, command) as the program would run; returns its exit code."""
+        ...
+
+    def front(self, release: ReleaseSpec) -> Path:
+        """The Unix socket at which the release answers the edge."""
+        ...
+
+    def stop(self, place: Place, number: int) -> None:
+        """Stop a release and remove what `place` wrote for it; requests in flight finish first."""
+        ...
+
+    def remove(self, place: Place) -> None:
+        """Remove the environment whole: releases, services, mounts, logs, sockets."""
+        ...
+
+    def releases(self, place: Place) -> Sequence[int]:
+        """Numbers of the releases that have anything on the runtime, running or not."""
+        ...
+
+    def healthy(self, release: ReleaseSpec) -> bool:
+        """Whether every program of the release runs now."""
+        ...
