@@ -24,9 +24,7 @@ def permissions(user: User, environment: Environment) -> frozenset[Permission]:
     """Everything the person may do on the environment; raises Missing for a stranger to the project."""
     member = access.membership(user, environment.project)
     single = EnvironmentAccess.objects.filter(environment=environment, user=user).first()
-    return access.permissions_on(
-        member, environment.environment_type, EnvironmentRole(single.role) if single else None
-    )
+    return access.permissions_on(member, environment.environment_type, EnvironmentRole(single.role) if single else None)
 
 
 def visible(user: User, project: Project) -> dict[int, frozenset[Permission]]:
@@ -53,7 +51,8 @@ def check(user: User, environment: Environment, permission: Permission) -> None:
         raise Missing("There is no such environment, or you have no access to it.")
     if permission not in allowed:
         raise Denied(
-            f"This needs the role {_WHO[permission]} on {environment.title}. Ask an admin of {environment.project.title}."
+            f"This needs the role {_WHO[permission]} on {environment.title}. "
+            f"Ask an admin of {environment.project.title}."
         )
 
 

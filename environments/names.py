@@ -16,10 +16,10 @@ _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+#=@-]*\Z")
 
 
 def check_branch(name: str) -> str:
-    """The name, when Git (git-check-ref-format) and Slipway accept it as a branch; raises Invalid with the rule it breaks.
+    """The name, when Git (git-check-ref-format) and Slipway accept it as a branch; else Invalid with the broken rule.
 
-    Stricter than Git: only ASCII letters, digits and `. _ / + # = @ -`, beginning with a letter or digit, so that no name
-    reads as an option, hides a character, or differs from another only by looks.
+    Stricter than Git: only ASCII letters, digits and `. _ / + # = @ -`, beginning with a letter or digit, so that no
+    name reads as an option, hides a character, or differs from another only by looks.
     """
 
     def refuse(reason: str) -> Invalid:
@@ -34,7 +34,9 @@ def check_branch(name: str) -> str:
     if name.upper() == "HEAD" or name.startswith("refs/"):
         raise refuse("Git uses that name itself")
     if _FORBIDDEN.search(name):
-        raise refuse('Git allows no space, control character, "~", "^", ":", "?", "*", "[", "\\", "..", "@{" or "//" in it')
+        raise refuse(
+            'Git allows no space, control character, "~", "^", ":", "?", "*", "[", "\\", "..", "@{" or "//" in it'
+        )
     if name.endswith(("/", ".", ".lock")) or any(
         part.startswith(".") or part.endswith(".lock") for part in name.split("/")
     ):

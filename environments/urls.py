@@ -1,3 +1,9 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from environments.views import visits
+
+urlpatterns = [
+    path("-/visit/start", visits.start, name="visit_start"),
+    path("-/visit/enter", visits.enter, name="visit_enter"),
+    path("-/visit/check", visits.check, name="visit_check"),
+]

@@ -29,7 +29,7 @@ def find_project(user: User, project_id: str) -> Project:
 def permissions_on(
     member: Membership, type: EnvironmentType, single: EnvironmentRole | None = None
 ) -> frozenset[Permission]:
-    """Everything a member may do on an environment of this type; `single` is the role on that one environment, if any."""
+    """Everything a member may do on an environment of this type; `single` is the role on that very one, if any."""
     project_rights = PROJECT_MATRIX[ProjectRole(member.role)]
     if member.role != ProjectRole.MEMBER:
         return project_rights | ENVIRONMENT_PERMISSIONS

@@ -1,4 +1,4 @@
-"""Encryption of values at rest. `secrets/fields.keys` holds one Fernet key per line; the first encrypts, all decrypt."""
+"""Encryption at rest. `secrets/fields.keys` holds one Fernet key per line; the first encrypts, all decrypt."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""Turns the errors that people cause into answers, and a login redirect on an htmx request into one the browser follows."""
+"""Turns people's errors into answers, and a login redirect on an htmx request into one the browser follows."""
 
 from collections.abc import Awaitable, Callable
 
@@ -36,7 +36,7 @@ def doors(
     if iscoroutinefunction(get_response):
 
         async def asynchronous(request: HttpRequest) -> HttpResponseBase:
-            return _follow(request, await get_response(request))  # type: ignore[misc]
+            return _follow(request, await get_response(request))
 
         asynchronous.process_exception = process_exception  # type: ignore[attr-defined]
         return asynchronous

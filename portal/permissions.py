@@ -12,7 +12,9 @@ class Permission(StrEnum):
     BRANCH = "branch"
     REQUEST_PROMOTION = "request_promotion"
     SHELL = "shell"
-    OPERATE = "operate"  # activate, deactivate, redeploy, merge, sync, settings, variables, routes, HTTP access, backups
+    OPERATE = (
+        "operate"  # activate, deactivate, redeploy, merge, sync, settings, variables, routes, HTTP access, backups
+    )
     FORCE_PUSH = "force_push"
     RESTORE = "restore"
     DELETE = "delete"

@@ -1,4 +1,4 @@
-"""Django's settings. Everything is read from the environment or from files below SLIPWAY_HOME; the launcher sets both."""
+"""Django's settings, read from the environment and from files below SLIPWAY_HOME; the launcher sets both."""
 
 from pathlib import Path
 
@@ -29,7 +29,9 @@ def _secret(name: str) -> str:
     try:
         return path.read_text().strip()
     except OSError as error:
-        raise ImproperlyConfigured(f"{path} cannot be read ({error.strerror}). Start Slipway with ./slipway up") from error
+        raise ImproperlyConfigured(
+            f"{path} cannot be read ({error.strerror}). Start Slipway with ./slipway up"
+        ) from error
 
 
 SECRET_KEY = env.str("SLIPWAY_SECRET_KEY", "") or _secret("django.key")

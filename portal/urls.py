@@ -1,7 +1,6 @@
 from django.urls import include, path
 
 urlpatterns = [
-    path("account/", include("allauth.urls")),
     path("", include("portal.account_urls")),
     path("", include("environments.urls")),
     path("", include("deployments.urls")),

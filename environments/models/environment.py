@@ -41,7 +41,9 @@ class Environment(models.Model):
             models.UniqueConstraint(fields=["project", "name"], name="environment_id_unique_in_project"),
             models.UniqueConstraint(fields=["project", "branch"], name="one_environment_per_branch"),
             models.UniqueConstraint(
-                fields=["project"], condition=Q(type=EnvironmentType.PRODUCTION.value), name="one_production_per_project"
+                fields=["project"],
+                condition=Q(type=EnvironmentType.PRODUCTION.value),
+                name="one_production_per_project",
             ),
         )
 

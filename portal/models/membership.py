@@ -9,7 +9,9 @@ class Membership(models.Model):
 
     project = models.ForeignKey("portal.Project", on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
-    role = models.CharField(max_length=10, choices=[(r.value, r.value) for r in ProjectRole], default=ProjectRole.MEMBER)
+    role = models.CharField(
+        max_length=10, choices=[(r.value, r.value) for r in ProjectRole], default=ProjectRole.MEMBER
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -35,7 +35,9 @@ class Project(models.Model):
     max_active_integration = models.PositiveIntegerField(default=8)
     deploy_key_public = models.TextField(blank=True)  # OpenSSH line to paste at the Git host
     deploy_key_private = models.TextField(blank=True)  # encrypted, see portal.crypto
-    entropy = models.CharField(max_length=56, default="", blank=True)  # PLATFORM_PROJECT_ENTROPY, stable for the project's life
+    entropy = models.CharField(
+        max_length=56, default="", blank=True
+    )  # PLATFORM_PROJECT_ENTROPY, stable for the project's life
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

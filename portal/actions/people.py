@@ -1,0 +1,73 @@
+from collections.abc import Mapping
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+
+from portal import access, audit
+from portal.enums import EnvironmentRole, EnvironmentType, ProjectRole
+from portal.errors import Conflict, Invalid
+from portal.models import Membership, Project, TypeRole, User
+from portal.permissions import Permission
+
+
+def create_first_owner(*, name: str, email: str, password: str, address: str = "") -> User:
+    """The first account of a new portal, a superuser. Raises Conflict when there is any account."""
+    user = User(name=name.strip(), email=email.strip().lower(), is_superuser=True, is_staff=True)
+    _check(user, password)
+    with transaction.atomic():
+        # Two visitors of the first-run page at once: the row written first wins, the other sees it here.
+        if User.objects.select_for_update().exists():
+            raise Conflict("This portal has its first owner already. Sign in, or ask them for an account.")
+        user.set_password(password)
+        user.save()
+        audit.record("account.create_first", by=user, target=user.email, address=address)
+    return user
+
+
+def _check(user: User, password: str) -> None:
+    if not user.name:
+        raise Invalid("Give your name, so that others know who did what.", field="name")
+    if len(user.name) > 150:
+        raise Invalid("The name is longer than 150 characters.", field="name")
+    try:
+        validate_email(user.email)
+    except ValidationError:
+        raise Invalid("This is not an e-mail address. It looks like mara@example.org.", field="email") from None
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise Invalid(" ".join(error.messages), field="password") from None
+
+
+def set_role(
+    project: Project,
+    user: User,
+    role: ProjectRole,
+    types: Mapping[EnvironmentType, EnvironmentRole] | None = None,
+    *,
+    by: User,
+    address: str = "",
+) -> Membership:
+    """Make the person a member of the project, or change what they are in it.
+
+    `types` matters for members only: owners and admins hold every right on every environment.
+    """
+    access.check_project(by, project, Permission.OWN if role == ProjectRole.OWNER else Permission.MANAGE_PEOPLE)
+    with transaction.atomic():
+        member, _ = Membership.objects.update_or_create(project=project, user=user, defaults={"role": role})
+        if role != ProjectRole.OWNER and not project.memberships.filter(role=ProjectRole.OWNER).exists():
+            raise Conflict("A project needs at least one owner. Make somebody else an owner first.")
+        for type, type_role in (types or {}).items():
+            TypeRole.objects.update_or_create(membership=member, type=type, defaults={"role": type_role})
+        audit.record(
+            "access.set_role",
+            by=by,
+            project=project,
+            target=user.email,
+            address=address,
+            role=role,
+            types={str(type): str(type_role) for type, type_role in (types or {}).items()},
+        )
+    return member
