@@ -1,0 +1,1 @@
+"""What `./slipway` does. Standard library only: it runs before any package is installed."""

@@ -1,0 +1,134 @@
+"""The edge's configuration. It never changes while an instance runs: a host is a symlink, switched by a rename."""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+from launcher.errors import Refused
+from launcher.home import Layout
+
+PAGES = Path(__file__).parent / "pages"
+_DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+
+
+def check_domain(domain: str) -> str:
+    if not _DOMAIN.match(domain) or len(domain) > 180:
+        raise Refused(
+            f"SLIPWAY_BASE_DOMAIN is {domain!r}; it must be a domain in lower case, such as example.com"
+        )
+    return domain
+
+
+def host_pattern(domain: str) -> str:
+    """The hosts that may name a symlink: labels of our own grammar before the base domain, and nothing else."""
+    return rf"\A(?:[a-z0-9-]{{1,63}}\.){{1,4}}{re.escape(domain).replace('/', '')}(?::[0-9]{{1,5}})?\z"
+
+
+def write_pages(folder: Path) -> str:
+    """Put the pages where the edge reads them; returns their Content-Security-Policy, made from their one style."""
+    folder.mkdir(exist_ok=True)
+    hashes = set()
+    for page in sorted(PAGES.glob("*.html")):
+        text = page.read_text()
+        (folder / page.name).write_text(text)
+        for style in re.findall(r"<style>(.*?)</style>", text, re.DOTALL):
+            hashes.add("'sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() + "'")
+    return (
+        f"default-src 'none'; style-src {' '.join(sorted(hashes))}; frame-ancestors 'none'; base-uri 'none'"
+    )
+
+
+def caddyfile(layout: Layout, *, port: int, domain: str, pages: Path, policy: str) -> str:
+    return f"""\
+# Written by ./slipway at each start.
+{{
+	admin off
+	auto_https off
+	grace_period 3s
+	log {{
+		level WARN
+	}}
+	servers {{
+		protocols h1
+		max_header_size 65536
+		timeouts {{
+			read_header 15s
+			idle 2m
+		}}
+	}}
+}}
+
+:{port} {{
+	# Only Slipway itself may say these to an environment or to the portal.
+	request_header -X-Slipway-*
+
+	@portal host {domain} localhost 127.0.0.1 ::1
+	handle @portal {{
+		reverse_proxy unix/{layout.web_socket} {{
+			flush_interval -1
+			# A restart of the portal is a short wait, not an error.
+			lb_try_duration 5s
+			lb_try_interval 100ms
+			transport http {{
+				dial_timeout 2s
+			}}
+		}}
+	}}
+
+	# What may become part of a path: labels of letters, digits and hyphens before the base domain.
+	@environment header_regexp Host {host_pattern(domain)}
+	handle @environment {{
+		reverse_proxy unix/{layout.edge}/{{http.request.host}} {{
+			flush_interval -1
+			transport http {{
+				# A kept connection would go on answering from the release before the switch.
+				keepalive off
+				dial_timeout 2s
+			}}
+		}}
+	}}
+
+	handle {{
+		error 404
+	}}
+
+	handle_errors {{
+		root * {pages}
+		header {{
+			Cache-Control no-store
+			Content-Security-Policy "{policy}"
+			X-Content-Type-Options nosniff
+			Referrer-Policy no-referrer
+		}}
+		@portal host {domain} localhost 127.0.0.1 ::1
+		handle @portal {{
+			header Retry-After 5
+			rewrite * /portal.html
+			file_server {{
+				status 503
+			}}
+		}}
+		@published {{
+			header_regexp Host {host_pattern(domain)}
+			file {{
+				root {layout.edge}
+				try_files /{{http.request.host}}
+			}}
+		}}
+		handle @published {{
+			header Retry-After 5
+			rewrite * /unavailable.html
+			file_server {{
+				status 503
+			}}
+		}}
+		handle {{
+			rewrite * /unknown.html
+			file_server {{
+				status 404
+			}}
+		}}
+	}}
+}}
+"""

@@ -1,0 +1,81 @@
+"""What the person said by environment variables, now or at an earlier start."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from launcher import edge, ports
+
+# Kept in the home, so that a later start without them does not silently use another port or database.
+KEPT = [
+    "SLIPWAY_PORT",
+    "SLIPWAY_SSH_PORT",
+    "SLIPWAY_BASE_DOMAIN",
+    "SLIPWAY_SCHEME",
+    "SLIPWAY_PUBLIC_PORT",
+    "SLIPWAY_PUBLIC_SSH_PORT",
+    "DATABASE_URL",
+    "REDIS_URL",
+]
+# How builds reach package registries, and how anything gets out, is the machine's business.
+_PASSED = re.compile(
+    r"(SLIPWAY_[A-Z0-9_]+|DATABASE_URL|REDIS_URL|TZ|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|PIP_[A-Z_]+"
+    r"|(npm_config|NPM_CONFIG)_\w+|COMPOSER_[A-Z_]+|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
+    r"|NODE_EXTRA_CA_CERTS)\Z"
+)
+_SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Settings:
+    port: int
+    ssh_port: int
+    domain: str
+    passed: Mapping[str, str]
+    """Environment variables for the portal's processes, as given; SLIPWAY_HOME is not among them."""
+
+    @property
+    def own_redis(self) -> bool:
+        return not self.passed.get("REDIS_URL")
+
+    @property
+    def url(self) -> str:
+        scheme = self.passed.get("SLIPWAY_SCHEME") or "http"
+        port = self.passed.get("SLIPWAY_PUBLIC_PORT") or str(self.port)
+        return f"{scheme}://{self.domain}" + (
+            "" if port == {"http": "80", "https": "443"}.get(scheme) else f":{port}"
+        )
+
+    def kept(self) -> dict[str, str]:
+        given = {name: self.passed[name] for name in KEPT if self.passed.get(name)}
+        return {**given, "SLIPWAY_PORT": str(self.port), "SLIPWAY_SSH_PORT": str(self.ssh_port)}
+
+    def environ(self, home: str, scratch: str) -> dict[str, str]:
+        """The whole environment of a portal process: nothing of the caller's but what is passed on purpose."""
+        return {
+            **self.passed,
+            "SLIPWAY_HOME": home,
+            "SLIPWAY_PORT": str(self.port),
+            "SLIPWAY_SSH_PORT": str(self.ssh_port),
+            "SLIPWAY_BASE_DOMAIN": self.domain,
+            "DJANGO_SETTINGS_MODULE": "portal.settings",
+            "PATH": _SEARCH,
+            "LANG": "C.UTF-8",
+            "HOME": scratch,
+            "PYTHONPYCACHEPREFIX": f"{scratch}/pycache",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+def read(environ: Mapping[str, str], kept: Mapping[str, str]) -> Settings:
+    """An empty variable means its default, whatever an earlier start was told."""
+    passed = {
+        name: value for name, value in environ.items() if _PASSED.match(name) and name != "SLIPWAY_HOME"
+    }
+    merged = {**{name: value for name, value in kept.items() if name in KEPT}, **passed}
+    return Settings(
+        port=ports.parse(merged.get("SLIPWAY_PORT") or "8000", "SLIPWAY_PORT"),
+        ssh_port=ports.parse(merged.get("SLIPWAY_SSH_PORT") or "2222", "SLIPWAY_SSH_PORT"),
+        domain=edge.check_domain(merged.get("SLIPWAY_BASE_DOMAIN") or "localhost"),
+        passed={name: value for name, value in merged.items() if value},
+    )
