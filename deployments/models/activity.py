@@ -1,6 +1,6 @@
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from deployments.enums import Fault, Kind, State
 from portal.ids import new_id
@@ -9,6 +9,11 @@ from portal.ids import new_id
 class ActivityQuerySet(models.QuerySet["Activity"]):
     def open(self) -> "ActivityQuerySet":
         return self.filter(state__in=[State.PENDING, State.RUNNING])
+
+    def in_turn(self) -> "ActivityQuerySet":
+        """Pending ones, when nothing that was asked of the same environment before is still open."""
+        earlier = Activity.objects.open().filter(environment=OuterRef("environment"), sequence__lt=OuterRef("sequence"))
+        return self.filter(~Exists(earlier), state=State.PENDING)
 
 
 class Activity(models.Model):
@@ -56,7 +61,9 @@ class Activity(models.Model):
         )
         constraints = (
             models.UniqueConstraint(
-                fields=["environment"], condition=Q(state=State.RUNNING.value), name="one_running_activity_per_environment"
+                fields=["environment"],
+                condition=Q(state=State.RUNNING.value),
+                name="one_running_activity_per_environment",
             ),
         )
 

@@ -1,0 +1,75 @@
+"""The queue, which is only a nudge: the one place that knows Celery's task names, queues and timetable.
+
+Nothing depends on a message arriving. What is pending and was not picked up is sent again by the sweep.
+"""
+
+import logging
+import time
+
+from celery.signals import worker_process_init
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from deployments.enums import State
+from deployments.models import Activity
+from portal.celery import app
+
+RUN = "deployments.run"
+SWEEP = "deployments.sweep"
+RECONCILE = "deployments.reconcile"
+ACTIVITIES, HOUSEKEEPING = "activities", "housekeeping"
+
+_RECONCILE_EVERY = 60.0  # seconds
+_PAUSE = 5.0  # seconds without a try after the broker did not answer: a request must not wait for it again and again
+
+logger = logging.getLogger(__name__)
+_silent_until = 0.0
+
+app.conf.beat_schedule = {
+    "sweep": {
+        "task": SWEEP,
+        "schedule": settings.SWEEP,
+        "options": {"queue": HOUSEKEEPING, "expires": max(2 * settings.SWEEP, 2)},
+    },
+    "reconcile": {
+        "task": RECONCILE,
+        "schedule": _RECONCILE_EVERY,
+        "options": {"queue": HOUSEKEEPING, "expires": _RECONCILE_EVERY},
+    },
+}
+
+
+def nudge(activity_id: str) -> None:
+    """Tell a worker to look at the activity. Never raises because of the broker: the sweep will send again."""
+    global _silent_until
+    Activity.objects.filter(pk=activity_id, state=State.PENDING).update(dispatched_at=Now())
+    if time.monotonic() < _silent_until:
+        return
+    try:
+        app.send_task(RUN, args=[activity_id], queue=ACTIVITIES, retry=False, ignore_result=True)
+    except (OSError, app.connection_for_write().connection_errors) as error:
+        _silent_until = time.monotonic() + _PAUSE
+        logger.warning("The queue does not answer (%s); activity %s waits for the sweep.", error, activity_id)
+
+
+def nudge_on_commit(activity_id: str) -> None:
+    transaction.on_commit(lambda: nudge(activity_id))
+
+
+def nudge_next(activity: Activity) -> None:
+    """Nudge what waits behind a finished activity of the same environment."""
+    if activity.environment_id is None:
+        return
+    waiting = Activity.objects.filter(environment_id=activity.environment_id, state=State.PENDING)
+    following = waiting.order_by("sequence").values_list("pk", flat=True).first()
+    if following:
+        nudge(following)
+
+
+@worker_process_init.connect
+def _warm_up(**_: object) -> None:
+    """Import what activities need before the first one, not while somebody watches it."""
+    from deployments.pipeline import runner
+
+    runner.warm_up()
