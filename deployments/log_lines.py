@@ -1,8 +1,8 @@
 """Raw output of a program -> whole, harmless lines of text. Pure; its memory does not grow with the input.
 
 Kept: text, tabs, SGR sequences (colours). Removed: every other control sequence (cursor, title, OSC 8 links) and
-control character. Carriage returns draw over the line as on a terminal: its last state stays. Characters that change the
-direction of text are shown by their number, so that a line cannot pretend to be another.
+control character. Carriage returns draw over the line as on a terminal: its last state stays. Characters that change
+the direction of text are shown by their number, so that a line cannot pretend to be another.
 """
 
 import codecs
