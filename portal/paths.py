@@ -40,7 +40,8 @@ class Home:
 
     @property
     def web_socket(self) -> Path:
-        return self.run / "web.sock"
+        """Alone in its folder: sandboxes that ask the portal get the folder, so that a restarted web is found again."""
+        return self.run / "web" / "web.sock"
 
     @property
     def hook_socket(self) -> Path:

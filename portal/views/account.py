@@ -71,15 +71,13 @@ def profile(request: HttpRequest) -> HttpResponse:
 def key_add(request: HttpRequest) -> HttpResponse:
     form = KeyForm(request.POST, request.FILES)
     if form.is_valid():
+        title, text = form.cleaned_data["title"], form.text()
         try:
-            added = keys.add(
-                by=person(request), title=form.cleaned_data["title"], text=form.text(), address=address(request)
-            )
+            added = keys.add(by=person(request), title=title, text=text, address=address(request))
         except SlipwayError as error:
             form.add_error(error.field, error.message)
-            if key_rules.is_private(form.cleaned_data["key"]):
-                # A private key must not be sent back in the page either.
-                form.data = {"title": form.cleaned_data["title"], "key": ""}
+            if key_rules.is_private(text):
+                form.data = {"title": title, "key": ""}  # it must not be sent back in the page either
         else:
             messages.success(request, f"The key “{added.title}” was added. It works at once.")
             return redirect(reverse("account") + "#keys")

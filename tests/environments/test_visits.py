@@ -77,9 +77,7 @@ def test_a_token_works_once_and_for_a_minute(client: Client, environment: Enviro
     assert not is_let_in(enter(environment, late))
 
 
-def test_a_cookie_is_good_for_its_own_environment_only(
-    client: Client, environment: Environment, viewer: User
-) -> None:
+def test_a_cookie_is_good_for_its_own_environment_only(client: Client, environment: Environment, viewer: User) -> None:
     other = Environment.objects.create(
         project=environment.project, branch="b", name="b", title="b", machine_name="b-abcdefg", type="integration"
     )

@@ -50,9 +50,7 @@ def test_accepted_kinds(line: str) -> None:
 
 
 PRIVATE = (
-    ed25519.Ed25519PrivateKey.generate()
-    .private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-    .decode()
+    ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
 )
 
 

@@ -62,18 +62,14 @@ def test_sign_in_and_out(client: Client, owner: User) -> None:
 
 def test_next_never_leaves_the_portal(client: Client, owner: User) -> None:
     for target in ("//evil.example", "https://evil.example/", "javascript:alert(1)", "/\\evil.example"):
-        answer = client.post(
-            reverse("account_login"), {"login": owner.email, "password": PASSWORD, "next": target}
-        )
+        answer = client.post(reverse("account_login"), {"login": owner.email, "password": PASSWORD, "next": target})
         assert "evil" not in answer.headers.get("Location", "")
         assert "javascript" not in answer.headers.get("Location", "")
         client.logout()
 
 
 def test_accounts_cannot_be_made_by_strangers(client: Client, owner: User) -> None:
-    client.post(
-        reverse("account_signup"), {"email": "eve@example.org", "password1": PASSWORD, "password2": PASSWORD}
-    )
+    client.post(reverse("account_signup"), {"email": "eve@example.org", "password1": PASSWORD, "password2": PASSWORD})
     assert User.objects.count() == 1
 
 
@@ -137,8 +133,6 @@ def test_roles_are_given_by_those_who_may(owner: User) -> None:
         people.set_role(project, ilya, ProjectRole.OWNER, by=ilya)
     with pytest.raises(Conflict, match="at least one owner"):
         people.set_role(project, owner, ProjectRole.MEMBER, by=owner)
-    people.set_role(
-        project, ilya, ProjectRole.MEMBER, {EnvironmentType.STAGING: EnvironmentRole.VIEWER}, by=owner
-    )
+    people.set_role(project, ilya, ProjectRole.MEMBER, {EnvironmentType.STAGING: EnvironmentRole.VIEWER}, by=owner)
     assert project.memberships.get(user=owner).role == ProjectRole.OWNER
     assert project.memberships.get(user=ilya).type_roles.get().role == EnvironmentRole.VIEWER
