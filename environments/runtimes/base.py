@@ -47,6 +47,7 @@ class Sandbox:
     processes: int = 512
     file_size: int | None = None  # bytes, the largest file it may write
     label: str = ""  # for the control group's name: letters, digits and dashes
+    stop_signal: str = "TERM"  # what asks the program itself to end
 
 
 @dataclass(frozen=True)
