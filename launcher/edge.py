@@ -40,6 +40,7 @@ def write_pages(folder: Path) -> str:
 
 
 def caddyfile(layout: Layout, *, port: int, domain: str, pages: Path, policy: str) -> str:
+    hosts = " ".join(dict.fromkeys([domain, "localhost", "127.0.0.1", "::1"]))
     return f"""\
 # Written by ./slipway at each start.
 {{
@@ -63,7 +64,7 @@ def caddyfile(layout: Layout, *, port: int, domain: str, pages: Path, policy: st
 	# Only Slipway itself may say these to an environment or to the portal.
 	request_header -X-Slipway-*
 
-	@portal host {domain} localhost 127.0.0.1 ::1
+	@portal host {hosts}
 	handle @portal {{
 		reverse_proxy unix/{layout.web_socket} {{
 			flush_interval -1
@@ -101,8 +102,8 @@ def caddyfile(layout: Layout, *, port: int, domain: str, pages: Path, policy: st
 			X-Content-Type-Options nosniff
 			Referrer-Policy no-referrer
 		}}
-		@portal host {domain} localhost 127.0.0.1 ::1
-		handle @portal {{
+		@starting host {hosts}
+		handle @starting {{
 			header Retry-After 5
 			rewrite * /portal.html
 			file_server {{

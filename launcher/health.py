@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 import xmlrpc.client
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from launcher import progress, rpc
@@ -14,9 +14,13 @@ from launcher.errors import Refused
 from launcher.home import Layout
 
 PATIENCE = 90.0
-_PING = (
-    "import sys; from celery import Celery; sys.exit(not Celery(broker=sys.argv[1]).control.ping(timeout=2))"
-)
+_MARK = "=== start by ./slipway"
+_PING = """\
+import sys
+from celery import Celery
+control = Celery(broker=sys.argv[1]).control
+sys.exit(not any(control.broadcast("ping", reply=True, limit=1, timeout=0.3) for attempt in range(20)))
+"""
 
 
 def redis(path: Path) -> bool:
@@ -71,8 +75,15 @@ def wait(layout: Layout, name: str, answers: Callable[[], bool], *, patience: fl
         if _keeps_ending(layout, name):
             break
         time.sleep(0.1)
-    progress.plain(tail(layout.logs / f"{name}.log", 20))
+    progress.plain(tail(layout.logs / f"{name}.log", 20).rpartition(_MARK)[2].partition("\n")[2])
     raise Refused(f"{name} does not start; the lines above are the end of {layout.logs / (name + '.log')}")
+
+
+def mark_logs(layout: Layout, names: Iterable[str]) -> None:
+    """A line where this start begins, so that an old failure is not taken for a new one."""
+    for name in names:
+        with open(layout.logs / f"{name}.log", "a") as log:
+            log.write(f"{_MARK} {time.strftime('%Y-%m-%d %H:%M:%S %z')}\n")
 
 
 def tail(path: Path, count: int) -> str:
@@ -97,5 +108,5 @@ def _keeps_ending(layout: Layout, name: str) -> bool:
 
 
 def _restarts(layout: Layout, name: str) -> int:
-    log = tail(layout.logs / "supervisord.log", 200)
-    return log.rpartition("supervisord started with pid")[2].count(f"spawned: '{name}'")
+    log = tail(layout.logs / "supervisord.log", 200).rpartition(_MARK)[2]
+    return log.count(f"spawned: '{name}'")

@@ -97,7 +97,7 @@ class Layout:
 
     @property
     def web_socket(self) -> Path:
-        return self.run / "web.sock"
+        return self.run / "web" / "web.sock"
 
     @property
     def ssh_host_key(self) -> Path:
@@ -105,7 +105,7 @@ class Layout:
 
     def make(self) -> None:
         """Create the folders that a start needs; called as the user that runs Slipway."""
-        private = [self.secrets, self.run]
+        private = [self.secrets, self.run, self.web_socket.parent]
         for folder in [*private, self.logs, self.cache, self.edge, self.static, self.supervisor_programs]:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         for folder in private:

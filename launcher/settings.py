@@ -64,6 +64,9 @@ class Settings:
             "HOME": scratch,
             "PYTHONPYCACHEPREFIX": f"{scratch}/pycache",
             "PYTHONUNBUFFERED": "1",
+            # Both for less memory: columns for carets in tracebacks, and one heap per thread.
+            "PYTHONNODEBUGRANGES": "1",
+            "MALLOC_ARENA_MAX": "2",
         }
 
 

@@ -108,6 +108,7 @@ def _configure(plan: Plan, python: Path) -> None:
     _write(layout.run / "Caddyfile", text)
     _write(layout.run / "redis.conf", supervisord.redis_config(layout))
     found = supervisord.programs(layout, python, plan.environ, own_redis=settings.own_redis)
+    health.mark_logs(layout, [*(program.name for program in found), "supervisord"])
     _write(layout.supervisor_config, supervisord.config(layout, plan.code, found))
 
 

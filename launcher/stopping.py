@@ -63,6 +63,8 @@ def _shut_down(layout: Layout) -> None:
                 info["name"] == "redis" or _is_down(info) for info in rpc.states(layout.supervisor_socket)
             )
         )
+        _ask_to_stop(proxy, "redis")
+        _until(lambda: all(map(_is_down, rpc.states(layout.supervisor_socket))))
         proxy.shutdown()
     except (OSError, http.client.HTTPException, xmlrpc.client.Error):
         pass  # what does not answer is ended by its id
@@ -93,7 +95,7 @@ def _supervisor_pid(layout: Layout) -> int | None:
 
 def clear_sockets(layout: Layout) -> None:
     """Nobody listens there any more: a stale socket or pid file would make the next start fail or lie."""
-    for name in ("supervisor.sock", "web.sock", "redis.sock", "hook.sock", "supervisord.pid"):
+    for name in ("supervisor.sock", "web/web.sock", "redis.sock", "hook.sock", "supervisord.pid"):
         (layout.run / name).unlink(missing_ok=True)
     for schedule in layout.run.glob("beat*"):
         schedule.unlink(missing_ok=True)

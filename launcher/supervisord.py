@@ -84,6 +84,7 @@ def redis_config(layout: Layout) -> str:
         # A broker and a pub/sub bus: nothing in it would be missed.
         'save ""',
         "appendonly no",
+        "shutdown-on-sigterm nosave now force",
         "maxmemory 128mb",
         "maxmemory-policy noeviction",
         "client-output-buffer-limit pubsub 8mb 4mb 30",
