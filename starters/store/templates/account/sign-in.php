@@ -1,0 +1,10 @@
+<?php $field = static fn (string $name, string $label, array $more): string => Harbour\View::bare('field', ['name' => $name, 'label' => $label, 'form' => $form, 'errors' => $errors, ...$more]); ?>
+<form class="panel narrow" method="post" action="/account/sign-in">
+    <h1>Sign in</h1>
+    <?php if (isset($errors['form'])): ?><p class="wrong" role="alert"><?= e($errors['form']) ?></p><?php endif ?>
+    <input type="hidden" name="token" value="<?= e($token) ?>">
+    <?= $field('email', 'E-mail', ['type' => 'email', 'autocomplete' => 'username']) ?>
+    <?= $field('password', 'Password', ['type' => 'password', 'autocomplete' => 'current-password']) ?>
+    <button class="button full">Sign in</button>
+    <p class="small">New here? <a href="/account/register">Create an account</a>. You can also order without one.</p>
+</form>

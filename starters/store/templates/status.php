@@ -1,0 +1,1 @@
+<span class="status status-<?= e($status) ?>"><i aria-hidden="true"></i><?= e(Harbour\Orders::STATUSES[$status]) ?></span>
