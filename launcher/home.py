@@ -100,6 +100,10 @@ class Layout:
         return self.run / "web" / "web.sock"
 
     @property
+    def hook_socket(self) -> Path:
+        return self.run / "hook.sock"
+
+    @property
     def ssh_host_key(self) -> Path:
         return self.secrets / "ssh_host_ed25519"
 

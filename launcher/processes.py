@@ -11,6 +11,8 @@ from pathlib import Path
 from launcher.errors import Refused
 
 MARKER = "SLIPWAY_INSTANCE"
+PROGRAM = "SLIPWAY_PROGRAM"
+"""Which of the portal's own processes something is or was started by."""
 # What runs below a home and may have lost the marker from its environment, as in a sandbox.
 _PROGRAMS = {"bwrap", "caddy", "mariadbd", "nginx", "php-fpm8.2", "postgres", "redis-server", "supervisord"}
 _PROC = Path("/proc")
@@ -24,7 +26,8 @@ class Process:
     """Clock ticks since boot; with the pid it names one process for ever."""
     uid: int
     arguments: tuple[str, ...]
-    marker: str
+    instance: str
+    program: str
 
     @property
     def name(self) -> str:
@@ -46,8 +49,22 @@ def read(pid: int, proc: Path = _PROC) -> Process | None:
             environ = b""
     except OSError:
         return None
-    marker = next((entry for entry in environ.split(b"\0") if entry.startswith(f"{MARKER}=".encode())), b"")
-    return Process(pid, int(fields[1]), fields[19], uid, arguments, os.fsdecode(marker.partition(b"=")[2]))
+    return Process(
+        pid=pid,
+        parent=int(fields[1]),
+        started=fields[19],
+        uid=uid,
+        arguments=arguments,
+        instance=_variable(environ, MARKER),
+        program=_variable(environ, PROGRAM),
+    )
+
+
+def _variable(environ: bytes, name: str) -> str:
+    prefix = f"{name}=".encode()
+    return next(
+        (os.fsdecode(entry[len(prefix) :]) for entry in environ.split(b"\0") if entry.startswith(prefix)), ""
+    )
 
 
 def snapshot(proc: Path = _PROC) -> dict[int, Process]:
@@ -69,7 +86,7 @@ def belonging(
     ours = {
         process.pid
         for process in everything.values()
-        if process.marker == instance
+        if process.instance == instance
         or process.pid in members
         or (process.uid == uid and process.name in _PROGRAMS and _mentions(process, roots))
     }
@@ -78,7 +95,7 @@ def belonging(
         children = {found.pid for found in everything.values() if found.parent in ours} - ours
         ours |= children
         grown = bool(children)
-    return [everything[pid] for pid in sorted(ours - _lineage(everything)) if pid in everything]
+    return [everything[pid] for pid in sorted(ours - lineage(everything)) if pid in everything]
 
 
 def end(found: Collection[Process], *, patience: float = 5.0) -> None:
@@ -106,7 +123,8 @@ def _mentions(process: Process, roots: Collection[str]) -> bool:
     return any(f"{root}/" in text or f"{root} " in text for root in roots)
 
 
-def _lineage(everything: dict[int, Process]) -> set[int]:
+def lineage(everything: dict[int, Process]) -> set[int]:
+    """This process and those that started it."""
     line: set[int] = set()
     pid = os.getpid()
     while pid and pid not in line:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from launcher import processes
 from launcher.errors import Refused
 from launcher.home import Layout
 
@@ -23,11 +24,11 @@ class Program:
 
 def programs(layout: Layout, python: Path, environ: Mapping[str, str], *, own_redis: bool) -> list[Program]:
     """The portal's processes in the order of their start."""
-    interpreter = str(python)
+    guarded = [str(python), "-m", "launcher.guard"]
     found = [
-        Program("web", [interpreter, "-m", "granian", *_granian(layout)], 20, environ),
-        Program("worker", [interpreter, "-m", "celery", *_celery(layout)], 30, environ, stop_wait=15),
-        Program("ssh", [interpreter, "manage.py", "ssh_server"], 30, environ),
+        Program("web", [*guarded, str(layout.web_socket), "-m", "granian", *_granian(layout)], 20, environ),
+        Program("worker", [*guarded, "-", "-m", "celery", *_celery(layout)], 30, environ, stop_wait=15),
+        Program("ssh", [*guarded, str(layout.hook_socket), "manage.py", "ssh_server"], 30, environ),
         Program(
             "edge", ["caddy", "run", "--config", str(layout.run / "Caddyfile")], 40, _caddy_environ(layout)
         ),
@@ -127,12 +128,13 @@ files = {_escape(layout.supervisor_programs)}/*.ini
 
 
 def _section(layout: Layout, code: Path, program: Program) -> str:
-    environ = f"environment = {_environ(program.environ)}\n" if program.environ else ""
+    named = {**program.environ, processes.PROGRAM: program.name}
     return f"""\
 [program:{program.name}]
 command = {" ".join(_word(word) for word in program.command)}
 directory = {_escape(code)}
-{environ}priority = {program.priority}
+environment = {_environ(named)}
+priority = {program.priority}
 autostart = true
 autorestart = true
 startsecs = 1

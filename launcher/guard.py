@@ -1,0 +1,37 @@
+"""What supervisord starts in place of a portal process: it makes room, then becomes that process.
+
+A main process that was killed leaves children behind (granian's worker goes on serving, Celery's beat goes on
+sending, a build goes on writing) and its socket file. Beside them the next one could not start, or would work twice."""
+
+import contextlib
+import os
+import sys
+
+from launcher import processes
+
+
+def main(arguments: list[str]) -> None:
+    """`guard SOCKET|- PYTHON-ARGUMENTS...`"""
+    socket, command = arguments[0], arguments[1:]
+    orphans = left_by(os.environ.get(processes.MARKER, ""), os.environ.get(processes.PROGRAM, ""))
+    if orphans:
+        print(f"ending {len(orphans)} processes that the last one left behind", flush=True)
+        processes.end(orphans, patience=3.0)
+    if socket != "-":
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(socket)
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+def left_by(instance: str, program: str) -> list[processes.Process]:
+    """Those of an earlier incarnation of this program; never this process or its parents."""
+    if not instance or not program:
+        return []
+    everything = processes.snapshot()
+    found = [one for one in everything.values() if (one.instance, one.program) == (instance, program)]
+    line = processes.lineage(everything)
+    return [one for one in found if one.pid not in line]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
