@@ -89,4 +89,10 @@ final class Cache
 
         return $count <= $limit;
     }
+
+    /** Starts the count anew: who signed in was no attacker. */
+    public static function forgive(string $what): void
+    {
+        self::connection()->del('throttle:' . hash('sha256', $what));
+    }
 }

@@ -44,13 +44,15 @@ final class Account extends Page
     public function signIn(): Response
     {
         $email = mb_strtolower($this->request->post('email', 190));
-        if (!Cache::allows("sign-in $email " . $this->request->ip(), 8, 600)) {
+        $attempt = "sign-in $email " . $this->request->ip();
+        if (!Cache::allows($attempt, 8, 600)) {
             return $this->refused('account/sign-in', 'Sign in', 'Too many attempts. Please wait ten minutes.', 429);
         }
         $customer = Customers::verify('customers', $email, $this->request->post('password'));
         if ($customer === null) {
             return $this->refused('account/sign-in', 'Sign in', 'E-mail and password do not fit together.', 422);
         }
+        Cache::forgive($attempt);
         Customers::signIn($this->session, $customer, $this->request->ip());
 
         return $this->redirect('/account', 'Welcome back, ' . $customer['first_name'] . '.');

@@ -30,13 +30,15 @@ final class Admin extends Page
     public function signIn(): Response
     {
         $email = mb_strtolower($this->request->post('email', 190));
-        $allowed = Cache::allows("admin $email " . $this->request->ip(), 8, 600);
+        $attempt = "admin $email " . $this->request->ip();
+        $allowed = Cache::allows($attempt, 8, 600);
         $admin = $allowed ? Customers::verify('admins', $email, $this->request->post('password')) : null;
         if ($admin === null) {
             $reason = $allowed ? 'E-mail and password do not fit together.' : 'Too many attempts. Please wait ten minutes.';
 
             return $this->show('admin/sign-in', ['title' => 'Back office', 'errors' => ['form' => $reason], 'form' => ['email' => $email]], $allowed ? 422 : 429);
         }
+        Cache::forgive($attempt);
         $this->session->renew();
         $this->session->set('admin', $admin['id']);
         $this->session->set('admin_stamp', Customers::stamp($admin));
@@ -112,7 +114,7 @@ final class Admin extends Page
                 'title' => $customer['first_name'] . ' ' . $customer['last_name'],
                 'person' => $customer,
                 'profile' => (array) json_decode((string) $customer['profile'], true),
-                'preferences' => (array) unserialize((string) $customer['preferences'], ['allowed_classes' => false]),
+                'preferences' => (array) (@unserialize((string) $customer['preferences'], ['allowed_classes' => false]) ?: []),
                 'addresses' => Customers::addresses((int) $id),
                 'orders' => Database::rows('SELECT * FROM orders WHERE customer_id = ? ORDER BY id DESC LIMIT 20', [(int) $id]),
             ];
