@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from weakref import WeakKeyDictionary
 
 import redis
@@ -54,7 +54,7 @@ def publish(channel: str, kind: str) -> None:
         logger.info("Redis does not answer (%s); pages look for changes by themselves.", error)
 
 
-async def watch(*channels: str, idle: float = 15) -> AsyncIterator[str | None]:
+async def watch(*channels: str, idle: float = 15) -> AsyncGenerator[str | None, None]:
     """What happens on the channels, until the consumer stops asking.
 
     Yields None at once: by then nothing more is missed, so look at the database now. After that a kind whenever one

@@ -46,6 +46,14 @@ def check_branch(name: str) -> str:
     return name
 
 
+def is_branch(name: str) -> bool:
+    try:
+        check_branch(name)
+    except Invalid:
+        return False
+    return True
+
+
 def environment_id(branch: str) -> str:
     """The environment's id: lower case, "/" and spaces become "-". Made once and stored; unique in its project."""
     return re.sub(r"[/\s]+", "-", branch.strip().lower())

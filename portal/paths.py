@@ -49,6 +49,11 @@ class Home:
         return self.run / "hook.sock"
 
     @property
+    def hooks(self) -> Path:
+        """Git's hooks, the same for every repository; the ssh process writes them when it starts."""
+        return self.run / "hooks"
+
+    @property
     def ssh_host_key(self) -> Path:
         return self.secrets / "ssh_host_ed25519"
 

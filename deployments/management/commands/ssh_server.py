@@ -1,0 +1,31 @@
+"""The ssh process: Git for people with keys, and the answers to Git's hooks."""
+
+import asyncio
+import signal
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from deployments.ssh import server
+
+
+class Command(BaseCommand):
+    help = "Serve Git over SSH on SLIPWAY_SSH_PORT until told to stop."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="", help="address to listen at; all when it is not given")
+        parser.add_argument("--port", type=int, default=settings.SLIPWAY_SSH_PORT)
+
+    def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
+        try:
+            asyncio.run(_serve(host, port))
+        except OSError as error:
+            raise CommandError(f"Port {port} cannot be listened at: {error.strerror}.") from error
+
+
+async def _serve(host: str, port: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await server.serve(stop, host=host, port=port)

@@ -1,0 +1,74 @@
+"""What the ssh process asks the database, in threads of its own: who has this key, and what may they still do."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from django.db import close_old_connections
+from django.db.models import Q
+from django.utils import timezone
+
+from environments import access
+from portal.errors import Missing
+from portal.models import Project, SSHKey, User
+
+MIN_RSA_BITS = 3072
+_USED_EVERY = timedelta(minutes=1)
+
+T = TypeVar("T")
+_threads = ThreadPoolExecutor(8, thread_name_prefix="ssh-database")
+
+
+@dataclass(frozen=True)
+class Person:
+    user_id: int
+    name: str
+    key_id: int
+
+
+async def ask(question: Callable[..., T], *arguments: object) -> T:
+    """Call what uses the database without holding up the connections."""
+
+    def call() -> T:
+        try:
+            return question(*arguments)
+        finally:
+            close_old_connections()
+
+    return await asyncio.get_running_loop().run_in_executor(_threads, call)
+
+
+def by_fingerprint(fingerprint: str) -> Person | None:
+    """Whoever may sign in with the key."""
+    key = SSHKey.objects.select_related("user").filter(fingerprint=fingerprint, user__is_active=True).first()
+    if key is None or (key.kind == "ssh-rsa" and key.bits < MIN_RSA_BITS):
+        return None
+    return Person(key.user_id, str(key.user), key.pk)
+
+
+def note_use(key_id: int, address: str) -> None:
+    now = timezone.now()
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=now - _USED_EVERY) | ~Q(last_used_address=address)
+    SSHKey.objects.filter(stale, pk=key_id).update(last_used_at=now, last_used_address=address)
+
+
+def readable(user_id: int, project_id: str) -> bool:
+    """Whether the person may see any environment of the project, and so its repository."""
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    project = Project.objects.filter(pk=project_id).first()
+    if user is None or project is None:
+        return False
+    try:
+        return bool(access.visible(user, project))
+    except Missing:
+        return False
+
+
+def lost(people: Iterable[Person], work: Iterable[tuple[int, str]]) -> tuple[set[int], set[tuple[int, str]]]:
+    """Of the given: keys that no longer let anybody in, and (user, project) pairs that are no longer readable."""
+    keys = {person.key_id for person in people}
+    valid = set(SSHKey.objects.filter(pk__in=keys, user__is_active=True).values_list("pk", flat=True))
+    return keys - valid, {pair for pair in set(work) if not readable(*pair)}
