@@ -1,0 +1,157 @@
+"""A whole running Slipway in a scratch home, driven only through what people have: the launcher, HTTP, Git and SSH."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "lantern-otter-quay-71"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(what: str, question: Callable[[], object], seconds: float = 60) -> None:
+    """Ask until the answer is true; the message of the failure is the last answer's own."""
+    deadline = time.monotonic() + seconds
+    answer: object = None
+    while time.monotonic() < deadline:
+        answer = question()
+        if answer:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not happen within {seconds:g} s (last answer: {answer!r})")
+
+
+class Instance:
+    def __init__(self, home: Path, work: Path, **settings: str) -> None:
+        self.home = home
+        self.work = work  # for clones and keys of the people who use it
+        self.port = free_port()
+        self.ssh_port = free_port()
+        self.url = f"http://localhost:{self.port}"
+        self.env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")},
+            "SLIPWAY_HOME": str(home),
+            "SLIPWAY_PORT": str(self.port),
+            "SLIPWAY_SSH_PORT": str(self.ssh_port),
+            **settings,
+        }
+        self.env.pop("DJANGO_SETTINGS_MODULE", None)
+
+    def launcher(self, *arguments: str, check: bool = True, timeout: float = 600) -> str:
+        done = subprocess.run(
+            [str(ROOT / "slipway"), *arguments],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        output = done.stdout + done.stderr
+        assert not check or done.returncode == 0, f"./slipway {' '.join(arguments)}: {done.returncode}\n{output}"
+        return output
+
+    def shell(self, code: str) -> str:
+        """Run Python inside the portal, for what a test needs to know and no page shows."""
+        return self.launcher("manage", "shell", "--no-imports", "--verbosity", "0", "-c", code)
+
+    def query(self, expression: str) -> object:
+        prelude = "import json;" + "".join(
+            f"from {app}.models import *;" for app in ("portal", "environments", "deployments")
+        )
+        output = self.shell(f"{prelude}print('=>' + json.dumps({expression}, default=str))")
+        return json.loads(output.rpartition("=>")[2])
+
+    # Git and SSH, as a person with a key of their own
+
+    def key(self, name: str) -> Path:
+        path = self.work / "keys" / name
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)], check=True)
+        return path
+
+    def git_env(self, name: str) -> dict[str, str]:
+        command = (
+            f"ssh -i {self.key(name)} -p {self.ssh_port} -o IdentitiesOnly=yes -o StrictHostKeyChecking=no "
+            "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -F none"
+        )
+        return {
+            **os.environ,
+            "GIT_SSH_COMMAND": command,
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_AUTHOR_NAME": name,
+            "GIT_AUTHOR_EMAIL": f"{name}@example.org",
+            "GIT_COMMITTER_NAME": name,
+            "GIT_COMMITTER_EMAIL": f"{name}@example.org",
+        }
+
+    def git(
+        self, *arguments: str, cwd: Path | None = None, who: str = "mara", check: bool = True, timeout: float = 180
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=cwd or self.work,
+            env=self.git_env(who),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"git {' '.join(arguments)}: {done.stdout}{done.stderr}"
+        return done
+
+    def remote(self, project_id: str) -> str:
+        return f"ssh://{project_id}@localhost:{self.ssh_port}/{project_id}.git"
+
+    def clone(self, project_id: str, to: str, who: str = "mara", branch: str = "master") -> Path:
+        target = self.work / to
+        self.git("clone", "-q", "-b", branch, self.remote(project_id), str(target), who=who)
+        return target
+
+    def commit(self, checkout: Path, files: dict[str, str], message: str, who: str = "mara") -> str:
+        for name, text in files.items():
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            (checkout / name).write_text(text)
+        self.git("add", "-A", cwd=checkout, who=who)
+        self.git("commit", "-q", "-m", message, cwd=checkout, who=who)
+        return self.git("rev-parse", "HEAD", cwd=checkout, who=who).stdout.strip()
+
+    def get(self, url: str) -> httpx.Response:
+        """A visitor's request. Names below localhost are resolved here, as browsers and curl do."""
+        parsed = httpx.URL(url)
+        return httpx.get(parsed.copy_with(host="127.0.0.1"), headers={"Host": parsed.netloc.decode()}, timeout=30)
+
+
+@contextmanager
+def running(venv: Path | None = None, **settings: str) -> Iterator[Instance]:
+    """A started instance; `venv` is an earlier instance's folder of packages, which saves the installation."""
+    base = Path(tempfile.mkdtemp(prefix="sw-"))
+    base.chmod(0o755)
+    (base / "work").mkdir()
+    home = base / "home"
+    home.mkdir(mode=0o755)
+    if venv is not None:
+        (home / "venv").symlink_to(venv)
+    instance = Instance(home, base / "work", **settings)
+    try:
+        instance.launcher("up", "--detach")
+        yield instance
+    finally:
+        instance.launcher("stop", check=False)
+        shutil.rmtree(base, ignore_errors=True)

@@ -1,0 +1,288 @@
+"""Every URL, asked by every kind of person; a URL that is missing from the table fails the guard."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from deployments.enums import State
+from deployments.models import Activity
+from environments.models import Environment
+from portal.enums import EnvironmentRole, ProjectRole
+from portal.models import Project, SSHKey, User
+from tests.factories import (
+    PASSWORD,
+    ActivityFactory,
+    EnvironmentFactory,
+    MembershipFactory,
+    ProjectFactory,
+    UserFactory,
+    member,
+    tree,
+)
+
+pytestmark = pytest.mark.django_db
+
+ROLES = ("anonymous", "stranger", "nobody", "viewer", "contributor", "env admin", "project admin", "owner")
+EVERYBODY = set(ROLES)
+SIGNED_IN = EVERYBODY - {"anonymous"}
+OWNERS = {"project admin", "owner"}
+IN_PROJECT = SIGNED_IN - {"stranger"}
+SEE = IN_PROJECT - {"nobody"}
+PUSH = SEE - {"viewer"}
+OPERATE = PUSH - {"contributor"}
+
+
+@dataclass
+class World:
+    project: Project
+    environment: Environment  # Integration, inactive, without children
+    active: Environment
+    failed: Activity
+    running: Activity
+    people: dict[str, User | None]
+    key: SSHKey
+
+    def client(self, role: str) -> Client:
+        client = Client()
+        user = self.people[role]
+        if user is not None:
+            client.force_login(user)
+        return client
+
+
+@dataclass(frozen=True)
+class Door:
+    """One method of one URL, and who is let in."""
+
+    name: str
+    who: set[str]
+    arguments: Callable[[World], list[Any]] = field(default=lambda world: [])
+    method: str = "GET"
+    data: Callable[[World], dict[str, Any]] = field(default=lambda world: {})
+    refused: int = 403  # what a person gets who may see the thing but not do this
+
+
+def on_project(world: World) -> list[Any]:
+    return [world.project.pk]
+
+
+def on_environment(world: World) -> list[Any]:
+    return [world.project.pk, world.environment.name]
+
+
+def on_active(world: World) -> list[Any]:
+    return [world.project.pk, world.active.name]
+
+
+def on_failed(world: World) -> list[Any]:
+    return [world.project.pk, world.failed.pk]
+
+
+def on_running(world: World) -> list[Any]:
+    return [world.project.pk, world.running.pk]
+
+
+def confirm(world: World) -> dict[str, Any]:
+    return {"confirm": world.environment.name, "name": world.environment.name}
+
+
+def confirm_active(world: World) -> dict[str, Any]:
+    return {"confirm": world.active.name, "name": world.active.name}
+
+
+def branch(world: World) -> dict[str, Any]:
+    return {"branch": "brand-new", "title": "", "parent": world.active.name}
+
+
+DOORS = [
+    Door("projects", SIGNED_IN),
+    Door("search", SIGNED_IN),
+    Door("project_new", SIGNED_IN),
+    Door("project_new", SIGNED_IN, method="POST"),
+    Door("project", IN_PROJECT, on_project),
+    Door("project_events", IN_PROJECT, on_project),
+    Door("project_side", IN_PROJECT, on_project),
+    Door("project_retry", OWNERS, on_project, "POST"),
+    Door("activities", IN_PROJECT, on_project),
+    Door("activity", SEE, on_failed),
+    Door("activity_stream", SEE, on_failed),
+    Door("activity_log", SEE, on_failed),
+    Door("activity_log_raw", SEE, on_failed),
+    Door("activity_cancel", OPERATE, on_running, "POST"),
+    Door("activity_retry", OPERATE, on_failed, "POST"),
+    Door("environment", SEE, on_environment),
+    Door("environment_activate", OPERATE, on_environment, "POST"),
+    Door("environment_redeploy", OPERATE, on_active, "POST"),
+    Door("environment_deactivate", SEE, on_active),
+    Door("environment_deactivate", OPERATE, on_active, "POST", confirm_active),
+    Door("environment_delete", SEE, on_environment),
+    Door("environment_delete", OPERATE, on_environment, "POST", confirm),
+    Door("environment_branch", SEE, on_active),
+    Door("environment_branch", PUSH, on_active, "POST", branch),
+    Door("visit_start", SEE, data=lambda world: {"environment": world.environment.pk, "to": "/"}),
+    Door("visit_enter", set()),
+    Door("visit_check", set(), refused=401),
+    Door("welcome", EVERYBODY),
+    Door("account_login", EVERYBODY),
+    Door("account_signup", EVERYBODY),
+    Door("account_inactive", EVERYBODY),
+    Door("account_logout", EVERYBODY),
+    Door("theme", EVERYBODY, method="POST", data=lambda world: {"theme": "dark"}),
+    Door("account", SIGNED_IN),
+    Door("account_profile", SIGNED_IN, method="POST", data=lambda world: {"name": "New name"}),
+    Door("account_change_password", SIGNED_IN),
+    Door("account_set_password", SIGNED_IN),
+    Door("account_reauthenticate", SIGNED_IN),
+    Door("keys_add", SIGNED_IN, method="POST", data=lambda world: {"key": "not a key"}),
+    Door("keys_delete", {"owner"}, lambda world: [world.key.pk], "POST", refused=404),
+]
+# Nothing to protect: the two redirect to a page that asks, the third is called by nginx without a person.
+OPEN = {"account_set_password"}
+
+
+@pytest.fixture
+def world() -> World:
+    project = ProjectFactory(title="Harbour Coffee")
+    environments = tree(project, "feature", "sprint")
+    feature = environments["feature"]
+    feature.status = Environment.Status.INACTIVE
+    feature.save()
+    roles = {role: EnvironmentRole(role) for role in ("viewer", "contributor")}
+    people: dict[str, User | None] = {
+        "anonymous": None,
+        "stranger": MembershipFactory(role=ProjectRole.OWNER).user,
+        "nobody": member(project),
+        "env admin": member(project, integration=EnvironmentRole.ADMIN),
+        "project admin": MembershipFactory(project=project, role=ProjectRole.ADMIN).user,
+        "owner": MembershipFactory(project=project, role=ProjectRole.OWNER).user,
+        **{name: member(project, integration=role) for name, role in roles.items()},
+    }
+    owner = people["owner"]
+    assert owner is not None
+    return World(
+        project=project,
+        environment=feature,
+        active=environments["sprint"],
+        failed=ActivityFactory(environment=environments["sprint"], state=State.FAILED, kind="environment.redeploy"),
+        running=ActivityFactory(environment=environments["sprint"], state=State.PENDING),
+        people=people,
+        key=SSHKey.objects.create(
+            user=owner, title="laptop", kind="ssh-ed25519", bits=256, public_key="x", fingerprint="SHA256:x"
+        ),
+    )
+
+
+def ask(world: World, door: Door, role: str) -> HttpResponse:
+    url = reverse(door.name, args=door.arguments(world))
+    client = world.client(role)
+    answer: HttpResponse = getattr(client, door.method.lower())(url, door.data(world))
+    return answer
+
+
+def verdict(door: Door, answer: HttpResponse) -> str:
+    if answer.status_code in (301, 302) and "/account/login/" in answer.headers["Location"]:
+        return "sign in"
+    if answer.status_code == door.refused and door.refused != 404:
+        return "refused"
+    return {403: "refused", 404: "hidden", 405: "wrong method"}.get(answer.status_code, "in")
+
+
+def expected(door: Door, role: str) -> str:
+    if role in door.who or door.name in OPEN:
+        return "in"
+    if door.name.startswith("visit_") and door.name != "visit_start":
+        return "refused"
+    if role == "anonymous":
+        return "sign in"
+    takes_environment = (
+        door.arguments in (on_environment, on_active, on_failed, on_running) or door.name == "visit_start"
+    )
+    if role == "stranger" or (role == "nobody" and takes_environment) or door.refused == 404:
+        return "hidden"
+    return "refused"
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: f"{door.method} {door.name}")
+def test_each_door_lets_in_whom_the_table_says(world: World, door: Door, role: str) -> None:
+    assert verdict(door, ask(world, door, role)) == expected(door, role)
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: f"{door.method} {door.name}")
+def test_no_door_answers_with_a_server_error_to_odd_ids(world: World, door: Door) -> None:
+    client = world.client("owner")
+    width = len(door.arguments(world))
+    for odd in ("x" * 300, "%00", "-1", "ünï", "..", "' or 1=1 --"):
+        if width and isinstance(door.arguments(world)[0], str):
+            url = reverse(door.name, args=[odd] * width)
+            assert getattr(client, door.method.lower())(url).status_code in (301, 302, 400, 404)
+
+
+def test_ids_of_another_project_are_hidden(world: World) -> None:
+    elsewhere = MembershipFactory(role=ProjectRole.OWNER, user=world.people["owner"]).project
+    client = world.client("owner")
+    EnvironmentFactory(project=elsewhere, branch="only-there")
+    assert client.get(reverse("environment", args=[world.project.pk, "only-there"])).status_code == 404
+    assert client.get(reverse("activity", args=[elsewhere.pk, world.failed.pk])).status_code == 404
+    assert client.get(reverse("activity_log_raw", args=[elsewhere.pk, world.failed.pk])).status_code == 404
+
+
+def _names(patterns: list[URLPattern | URLResolver]) -> set[str]:
+    found: set[str] = set()
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            found |= _names(pattern.url_patterns)
+        else:
+            assert pattern.name, f"{pattern.pattern} has no name"
+            found.add(pattern.name)
+    return found
+
+
+def test_every_url_is_in_the_table() -> None:
+    unclassified = _names(get_resolver().url_patterns) - {door.name for door in DOORS}
+    assert not unclassified, f"say who may use them in {__name__}.DOORS: {sorted(unclassified)}"
+
+
+UNSAFE_ONLY = sorted({door.name for door in DOORS} - {door.name for door in DOORS if door.method == "GET"})
+
+
+@pytest.mark.parametrize("name", UNSAFE_ONLY)
+def test_a_get_changes_nothing(world: World, name: str) -> None:
+    if name == "keys_delete":
+        return  # its GET asks for confirmation
+    door = next(door for door in DOORS if door.name == name)
+    assert world.client("owner").get(reverse(name, args=door.arguments(world))).status_code == 405
+
+
+@pytest.mark.parametrize("door", [door for door in DOORS if door.method == "POST"], ids=lambda door: door.name)
+def test_a_cross_site_post_is_refused(world: World, door: Door) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(world.people["owner"])  # type: ignore[arg-type]
+    answer = client.post(reverse(door.name, args=door.arguments(world)), door.data(world))
+    assert answer.status_code == 403
+
+
+def test_signing_in_makes_a_new_session(client: Client) -> None:
+    user = UserFactory(password=PASSWORD)
+    client.get(reverse("account_login"))
+    client.session["planted"] = True
+    before = client.session.session_key
+    client.post(reverse("account_login"), {"login": user.email, "password": PASSWORD})
+    assert client.session.session_key != before
+    old = client.session.session_key
+    client.post(reverse("account_logout"))
+    revived = Client()
+    revived.cookies["slipway_portal"] = old
+    assert revived.get(reverse("account")).status_code == 302
+
+
+@pytest.mark.parametrize("path", ["/.git/config", "/.env", "/static/../portal/settings.py", "/static/%2e%2e/manage.py"])
+def test_files_of_the_checkout_are_not_served(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert b"Traceback" not in answer.content
