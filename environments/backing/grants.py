@@ -9,7 +9,7 @@ from typing import Any
 from environments.manifest.problems import did_you_mean, shown
 from portal.errors import Invalid
 
-_ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
+_ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,53}\Z")
 _SCHEMA = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,56}\Z")
 _MAX = 64  # schemas, and endpoints
 
@@ -46,7 +46,7 @@ def read(configuration: Mapping[str, Any], words: Words) -> Layout:
 
     Raises Invalid, its `field` being the dotted key below `configuration`.
     """
-    if configuration.get(words.schemas) is None and configuration.get("endpoints") is None:
+    if not configuration.get(words.schemas) and not configuration.get("endpoints"):
         return Layout(("main",), (Endpoint(words.endpoint, "main", {"main": "admin"}),))
     schemas = _schemas(configuration.get(words.schemas) or [], words)
     given = configuration.get("endpoints") or {}
@@ -94,7 +94,7 @@ def _schemas(given: Any, words: Words) -> tuple[str, ...]:
 def _endpoint(name: Any, value: Any, schemas: Sequence[str], words: Words) -> Endpoint:
     where = f"endpoints.{shown(name)}"
     if not isinstance(name, str) or not _ENDPOINT.match(name):
-        raise Invalid("An endpoint's name has letters, digits, _ and -, at most 32.", field=where)
+        raise Invalid("An endpoint's name has letters, digits, _ and -, at most 54.", field=where)
     value = {} if value is None else value
     if not isinstance(value, Mapping):
         raise Invalid(f"Give a mapping with {words.default} and privileges.", field=where)
@@ -109,7 +109,7 @@ def _endpoint(name: Any, value: Any, schemas: Sequence[str], words: Words) -> En
             hint = did_you_mean(str(privilege), words.privileges)
             message = f'"{shown(privilege)}" is not a privilege.{hint} Allowed: {allowed}.'
             raise Invalid(message, field=f"{where}.privileges.{shown(schema)}")
-    default = value.get(words.default)
+    default = value.get(words.default) or next(iter(privileges), None)
     if default is not None:
         _known(default, schemas, f"{where}.{words.default}")
     return Endpoint(name, default, dict(privileges))

@@ -23,7 +23,11 @@ _WORDS = grants.Words(
     privileges=("admin", "rw", "ro"),
     reserved=("postgres", "template0", "template1"),
 )
-_KEYS = ("databases", "endpoints", "extensions", "rotate_passwords")
+_IGNORED = {
+    "properties": "the server's settings are fixed",
+    "rotate_passwords": "passwords stay as they are",
+}
+_KEYS = ("databases", "endpoints", "extensions", *_IGNORED)
 _TEMPLATE_LAYOUT = 1  # raise it when what follows changes what is in a template
 _INSTALLED = Path("/usr/lib/postgresql")
 _SHARED = Path("/usr/share/postgresql")
@@ -78,8 +82,7 @@ class PostgreSQL:
         grants.read(configuration, _WORDS)
         for version in self.versions():
             _extensions(version, configuration)
-        ignored = "rotate_passwords is ignored: passwords stay as they are."
-        return [ignored] if configuration.get("rotate_passwords") else []
+        return [f"{key} is ignored: {reason}." for key, reason in _IGNORED.items() if configuration.get(key)]
 
     def endpoints(self, asked: str, configuration: Mapping[str, Any]) -> Sequence[str]:
         return [endpoint.name for endpoint in grants.read(configuration, _WORDS).endpoints]

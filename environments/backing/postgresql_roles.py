@@ -20,14 +20,14 @@ _PLAIN = sql.SQL("LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPA
 
 def make_roles(connection: Connection, verifiers: Mapping[str, str], keep: str) -> None:
     """A role for each endpoint; those of endpoints that are gone stay, as rights may name them, but cannot sign in."""
-    rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%' AND rolname <> %s", (keep,))
-    existing = {name for (name,) in rows.fetchall()}
+    rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname NOT LIKE 'pg\\_%'").fetchall()
+    existing = {name for (name,) in rows} - {keep}
     for name, verifier in verifiers.items():
         role = sql.Identifier(name)
         if name not in existing:
             connection.execute(sql.SQL("CREATE ROLE {}").format(role))
         connection.execute(sql.SQL("ALTER ROLE {} {} PASSWORD {}").format(role, _PLAIN, sql.Literal(verifier)))
-    for name in existing - set(verifiers):
+    for name in existing - verifiers.keys():
         connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(name)))
 
 

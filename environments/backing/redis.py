@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from environments import process
 from environments.backing import base, files, grants
@@ -17,7 +19,7 @@ from environments.runtimes.base import RuntimeFailure, Sandbox, ServiceSpec
 from portal.errors import Invalid
 
 ADMIN = "slipway.admin"
-_KEYS = ("maxmemory_policy", "maxmemory", "rotate_passwords")
+_KEYS = ("maxmemory_policy", "rotate_passwords")
 _POLICIES = (
     "noeviction",
     "allkeys-lru",
@@ -28,7 +30,7 @@ _POLICIES = (
     "volatile-random",
     "volatile-ttl",
 )
-_MAX_MEMORY = 128  # MB, unless configured
+_MAX_MEMORY = 128 * 1024**2
 _ROOM = 128 * 1024**2  # beside the data: buffers, and what a rewrite of the append-only file copies
 
 # Everything with its own data, looking at the server, nothing that changes or ends it or writes where it is told to.
@@ -95,7 +97,7 @@ class Redis:
             read_only=[(users, str(users))],
             writable=[(path, str(path)) for path in (data, folder)],
             cwd=str(data),
-            memory=2 * int(settings["maxmemory"]) + _ROOM,
+            memory=2 * _MAX_MEMORY + _ROOM,
             label=base.label(spec),
         )
 
@@ -149,11 +151,8 @@ def _settings(asked: str, configuration: Mapping[str, Any]) -> dict[str, str]:
     if policy not in _POLICIES:
         message = f'"{shown(policy)}" is not a policy.{did_you_mean(str(policy), _POLICIES)}'
         raise Invalid(f"{message} Allowed: {', '.join(_POLICIES)}.", field="maxmemory_policy")
-    memory = configuration.get("maxmemory", _MAX_MEMORY)
-    if isinstance(memory, bool) or not isinstance(memory, int) or not 8 <= memory <= 8192:
-        raise Invalid("Give megabytes, a whole number from 8 to 8192.", field="maxmemory")
     return {
-        "maxmemory": str(memory * 1024**2),
+        "maxmemory": str(_MAX_MEMORY),
         "maxmemory-policy": str(policy),
         "appendonly": "yes" if persistent else "no",
     }
@@ -178,4 +177,5 @@ def _connect(spec: ServiceSpec, sockets: Path) -> "redis.Redis":
         password=spec.secrets["admin"],
         socket_timeout=10,
         socket_connect_timeout=5,
+        retry=Retry(NoBackoff(), 0),  # whoever asks decides whether to ask again
     )
