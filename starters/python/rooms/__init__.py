@@ -1,0 +1,1 @@
+"""Rooms: a week calendar in which a team books its meeting rooms."""
