@@ -14,6 +14,7 @@ from environments.backing import grants
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Username = Callable[[str], str]
+_SYSTEM = {"postgres", "template0", "template1"}
 
 _PLAIN = sql.SQL("LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS")
 
@@ -42,9 +43,11 @@ def make_databases(connection: Connection, layout: grants.Layout, username: User
             connection.execute(sql.SQL("CREATE DATABASE {}").format(database))
         connection.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, owner))
         connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    for name in (existing | set(layout.schemas)) - _SYSTEM:
+        database = sql.Identifier(name)
         for endpoint in layout.endpoints:
             role = sql.Identifier(username(endpoint.name))
-            if name in endpoint.privileges:
+            if name in layout.schemas and name in endpoint.privileges:
                 connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(database, role))
             else:
                 connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(database, role))
