@@ -10,6 +10,7 @@ from celery.signals import worker_process_init
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
+from kombu.exceptions import OperationalError
 
 from deployments.enums import State
 from deployments.models import Activity
@@ -48,7 +49,7 @@ def nudge(activity_id: str) -> None:
         return
     try:
         app.send_task(RUN, args=[activity_id], queue=ACTIVITIES, retry=False, ignore_result=True)
-    except (OSError, app.connection_for_write().connection_errors) as error:
+    except (OSError, OperationalError) as error:
         _silent_until = time.monotonic() + _PAUSE
         logger.warning("The queue does not answer (%s); activity %s waits for the sweep.", error, activity_id)
 
