@@ -198,7 +198,9 @@ class Check:
                 self._add_problems(branches, error.problems)
                 return
         runtime = runtimes.get()
-        self._add_problems(branches, support.unsupported(loaded, runtime.engines(), runtime.languages()))
+        errors, warnings = support.unsupported(loaded, runtime.engines(), runtime.languages())
+        self._add_problems(branches, errors)
+        self.notes += [f"Warning: {warning}" for warning in [*loaded.warnings, *warnings]]
 
     def _add_problems(self, branches: Sequence[str], problems: Sequence[object]) -> None:
         if problems:

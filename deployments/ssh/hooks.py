@@ -16,6 +16,7 @@ from deployments.actions import pushes
 from deployments.actions.pushes import PushRefused, RefUpdate
 from deployments.ssh import following
 from deployments.ssh.people import Person, ask
+from portal.errors import SlipwayError
 
 _MAX_REQUEST = 5 * 1024 * 1024
 _ASK_SECONDS = 10.0
@@ -98,6 +99,9 @@ class HookServer:
                     code = await answer(push, request, writer)
             except PushRefused as refusal:
                 _print(writer, refusal.lines)
+            except Exception:
+                logger.exception("A hook could not be answered")
+                _print(writer, ["The push cannot be followed here. See the project's page for what becomes of it."])
             writer.write(b"X%d\n" % code)
             await writer.drain()
         except (OSError, ValueError, asyncio.IncompleteReadError, TimeoutError):
@@ -128,6 +132,8 @@ class HookServer:
             self._release(push)
             if isinstance(error, PushRefused) or not isinstance(error, Exception):
                 raise
+            if isinstance(error, SlipwayError):
+                raise PushRefused([error.message]) from error
             reference = secrets.token_hex(4)
             logger.exception("A push could not be checked (%s)", reference)
             raise PushRefused(
