@@ -114,7 +114,7 @@ class Redis:
                 for name, value in _settings(spec.asked, spec.configuration).items():
                     connection.config_set(name, value)
                 for name, rule in _users(spec).items():
-                    connection.execute_command("ACL", "SETUSER", name, *rule)  # type: ignore[no-untyped-call]
+                    connection.execute_command("ACL", "SETUSER", name, *rule)
                 others = set(connection.acl_users()) - set(_users(spec))
                 for name in others:
                     connection.acl_deluser(name)

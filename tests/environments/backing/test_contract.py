@@ -6,9 +6,9 @@ import signal
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -239,7 +239,7 @@ def test_a_new_password_takes_the_place_of_the_old_one(server: Server) -> None:
 def test_a_second_server_on_the_same_data_does_not_start(server: Server, tmp_path: Path) -> None:
     sandbox = server.engine.program(server.spec, server.data, server.sockets)
     impatient = ["0.1" if part == "20" else part for part in sandbox.argv]
-    second = servers.start(SimpleNamespace(**vars(sandbox) | {"argv": impatient}), tmp_path / "log")
+    second = servers.start(replace(sandbox, argv=impatient), tmp_path / "log")
     assert second.wait(10) != 0
     assert server.is_ready()
 
@@ -257,9 +257,9 @@ def test_no_secret_is_in_arguments_environment_or_an_open_file(server: Server) -
             assert not any(secret in path.read_text() for secret in _texts(server.spec.secrets)), path
 
 
-def _texts(secrets: dict[str, Any]) -> Iterator[str]:
+def _texts(secrets: Mapping[str, Any]) -> Iterator[str]:
     for value in secrets.values():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             yield from _texts(value)
         else:
             yield value
