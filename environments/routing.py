@@ -150,7 +150,7 @@ class _Names:
 
 
 def _one_per_url(found: Sequence[tuple[Route, ResolvedRoute]], manifest: Manifest) -> list[ResolvedRoute]:
-    """https before http (which mostly redirects to it), `{default}` before named hosts before `{all}`; then the first."""
+    """https before http, which mostly leads to it; `{default}` before named hosts before `{all}`; then the first."""
     best: dict[str, tuple[tuple[bool, int], ResolvedRoute]] = {}
     problems = []
     for route, resolved in found:

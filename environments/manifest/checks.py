@@ -86,6 +86,8 @@ class Known:
 def relationships(specs: Mapping[str, RelationshipSpec], known: Known, spot: Spot) -> dict[str, Relationship]:
     resolved: dict[str, Relationship] = {}
     for name, spec in specs.items():
+        if spot.problems.full:
+            break
         relationship, message, allowed = known.resolve(name, spec)
         if relationship is not None:
             resolved[name] = relationship
@@ -96,9 +98,9 @@ def relationships(specs: Mapping[str, RelationshipSpec], known: Known, spot: Spo
 
 def mounts(specs: Mapping[str, MountSpec], disk: int | None, known: Known, spot: Spot) -> None:
     """Mounts lie beside each other, below the app, on something that exists."""
-    _same_mounts(spot)
+    written = _as_written(spot)
     for name, spec in specs.items():
-        here = spot.at(_written(spot, name))
+        here = spot.at(written.get(name, name))
         if not name:
             here.add("The whole app cannot be a mount: it is read-only.", "a folder below the app")
         for parent in _parents(name):
@@ -130,20 +132,15 @@ def _parents(path: str) -> list[str]:
     return found
 
 
-def _written(spot: Spot, name: str) -> str:
-    """The key as it stands in the file, for a name without its slashes."""
-    written = locate(spot.data, spot.path).value
-    keys = [key for key in written if beneath(key) == name] if isinstance(written, Map) else []
-    return keys[0] if keys else name
-
-
-def _same_mounts(spot: Spot) -> None:
-    written = locate(spot.data, spot.path).value
-    seen: dict[str, str] = {}
-    for key in written if isinstance(written, Map) else ():
-        first = seen.setdefault(beneath(key), key)
+def _as_written(spot: Spot) -> dict[str, str]:
+    """The keys as they stand in the file, by their names without slashes. Two for one folder are a problem."""
+    mounts = locate(spot.data, spot.path).value
+    found: dict[str, str] = {}
+    for key in mounts if isinstance(mounts, Map) else ():
+        first = found.setdefault(beneath(key), key)
         if first != key:
             spot.at(key).add(f"This is the same folder as the mount {quoted(first)}.")
+    return found
 
 
 def is_service_name(name: str) -> bool:

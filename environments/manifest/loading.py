@@ -15,10 +15,11 @@ from .problems import ManifestError, Place, Problem, Problems, did_you_mean, lis
 from .routes import Route, normal_url
 from .schema import entries, read
 from .services import Service
-from .source import Source
+from .source import MAX_FILES, Source
 from .values import describe
 
 _MAX_ROUTES = 500
+_MAX_SERVICES = 200
 
 
 def load(source: Source) -> Manifest:
@@ -87,7 +88,10 @@ class _Loader:
         if path is None:
             return
         place = Place(path, 1)
-        if isinstance(data, Seq):
+        if isinstance(data, Map | Seq) and len(data) > MAX_FILES:
+            self._complete = False
+            self._problems.add(place, "", "There are too many apps.", f"up to {MAX_FILES}")
+        elif isinstance(data, Seq):
             for index, entry in enumerate(data):
                 yield from self._written(entry, path, "", (index,), data.places[index])
         elif isinstance(data, Map):
@@ -131,6 +135,9 @@ class _Loader:
         if path is None:
             return found
         for name, data, place in entries(self._document(path)[0], (), self._problems, Place(path, 1)):
+            if len(found) >= _MAX_SERVICES:
+                self._problems.add(place, shown(name), "There are too many services.", f"up to {_MAX_SERVICES}")
+                break
             service = read(Service, data, (name,), self._problems, place)
             found[name] = None if service is None else service.changed(name=name)
             if not checks.is_service_name(name):

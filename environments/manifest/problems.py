@@ -1,12 +1,15 @@
 """What is wrong in a repository's configuration files, in words its author can act on."""
 
 import difflib
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 MAX_PROBLEMS = 50
 _SHOWN = 80
+_LISTED = 40
+_COMPARED = 200  # names looked at for a suggestion
 
 
 class Place(NamedTuple):
@@ -55,9 +58,13 @@ class Problems:
 
     def extend(self, problems: Iterable[Problem]) -> None:
         for problem in problems:
-            if len(self._found) >= MAX_PROBLEMS:
+            if self.full:
                 return
             self._found[problem] = None
+
+    @property
+    def full(self) -> bool:
+        return len(self._found) >= MAX_PROBLEMS
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -78,10 +85,11 @@ def quoted(text: object) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    return ", ".join(shown(name) for name in names)
+    first = list(itertools.islice(names, _LISTED + 1))
+    return ", ".join(shown(name) for name in first[:_LISTED]) + (", ..." if len(first) > _LISTED else "")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` Did you mean "x"?`, or nothing when no known name is near."""
-    near = difflib.get_close_matches(name[:_SHOWN].lower(), list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name[:_SHOWN].lower(), list(itertools.islice(known, _COMPARED)), n=1, cutoff=0.6)
     return f' Did you mean "{near[0]}"?' if near else ""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
@@ -60,7 +60,7 @@ class RouteCache(Model):
     def _allowed_headers(self) -> Self:
         for name in self.headers:
             if name.lower() in _NEVER_CACHED_BY:
-                raise wrong(f"The header {describe(name)} cannot be part of the cache key.")
+                raise wrong(f"The header {describe(name)} cannot be part of the cache key.", "", ("headers",))
         return self
 
 
@@ -90,17 +90,19 @@ class PartialRedirect(Model):
 class Redirects(Model):
     """`paths` are prefixes, or patterns where `regexp` is set; the first match counts."""
 
+    max_entries: ClassVar[int] = 50_000
+
     expires: Seconds = -1
     paths: dict[Line, PartialRedirect] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _valid_patterns(self) -> Self:
+    def _valid_patterns(self, info: ValidationInfo) -> Self:
         for path, redirect in self.paths.items():
             if redirect.regexp:
-                pattern(path)
+                pattern(path, info)
             elif not path.startswith("/"):
                 allowed = 'a path with a leading "/", or a pattern with regexp: true'
-                raise wrong(f"{describe(path)} is not a path.", allowed)
+                raise wrong(f"{describe(path)} is not a path.", allowed, ("paths", path))
         return self
 
 

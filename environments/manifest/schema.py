@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from .base import Model
+from .base import Context, Model
 from .documents import Map, Seq, locate
 from .problems import MAX_PROBLEMS, Place, Problems, did_you_mean, listed, shown
 from .values import describe
@@ -30,12 +30,12 @@ def read(model: type[_Model], data: Any, prefix: _Path, problems: Problems, plac
     if not isinstance(data, Map):
         problems.add(place, dotted(prefix), f"It must be a mapping of keys to values, not {describe(data)}.")
         return None
-    seen: dict[int, type[Model]] = {}
+    context = Context()
     try:
-        return model.model_validate(data, context=seen)
+        return model.model_validate(data, context=context)
     except ValidationError as error:
         for details in error.errors(include_url=False)[:MAX_PROBLEMS]:
-            _add(details, data, prefix, seen, problems)
+            _add(details, data, prefix, context, problems)
         return None
     except RecursionError:
         problems.add(place, dotted(prefix), "It is nested too deeply.")
@@ -53,19 +53,19 @@ def dotted(path: _Path) -> str:
     return text
 
 
-def _add(details: ErrorDetails, data: Map, prefix: _Path, seen: dict[int, type[Model]], problems: Problems) -> None:
+def _add(details: ErrorDetails, data: Map, prefix: _Path, read_as: Context, problems: Problems) -> None:
     path = [step for step in details["loc"] if step != "[key]"]
-    kind = details["type"]
+    kind, context = details["type"], details.get("ctx", {})
+    path += context.get("below", ())
     place, value, parent = locate(data, path)
     key = dotted([*prefix, *path])
     if kind == "extra_forbidden":
-        allowed = _allowed(seen.get(id(parent)))
+        allowed = _allowed(read_as.models.get(id(parent)))
         hint = did_you_mean(str(path[-1]), allowed)
         problems.add(place, key, f'There is no key "{shown(path[-1])}" here.{hint}', listed(sorted(allowed)))
     elif kind == "missing":
         problems.add(place, key, f'The key "{shown(path[-1])}" is missing here.')
     elif kind == "wrong":
-        context = details.get("ctx", {})
         problems.add(place, key, str(context["text"]), str(context["allowed"]))
     else:
         message = _MEANT.get(kind, "It cannot be used: " + shown(details["msg"]) + ".")

@@ -5,14 +5,17 @@ import re
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from .documents import Number, plain
 from .problems import did_you_mean, quoted
 
+MAX_PATTERNS = 5000
+MAX_PATTERN_TEXT = 256 * 1024
 FOREVER = 100 * 365 * 86400  # seconds; no cache time is longer
 
+_MAX_PARTS = 64
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "M": 30 * 86400, "y": 365 * 86400}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CAPTURE = re.compile(r"\$(?:(\d+)|\{?([A-Za-z_]\w*)\}?)|\$")
@@ -22,8 +25,9 @@ _FLAGS = re.compile(r"\(\?[a-zA-Z-]+(?::|(?=\)))")
 _ONLY_PYTHON = ("unknown extension", "look-behind requires fixed-width")  # complaints about what PCRE allows
 
 
-def wrong(message: str, allowed: str = "") -> PydanticCustomError:
-    return PydanticCustomError("wrong", "{text}", {"text": message, "allowed": allowed})
+def wrong(message: str, allowed: str = "", below: tuple[str, ...] = ()) -> PydanticCustomError:
+    """`below` leads from what is being validated to what is wrong, when that is known better here."""
+    return PydanticCustomError("wrong", "{text}", {"text": message, "allowed": allowed, "below": below})
 
 
 def _line(value: Any) -> str:
@@ -131,8 +135,9 @@ def beneath(value: Any) -> str:
     parts = [part for part in value.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise wrong(f'The path {quoted(value)} leaves the folder of the app: ".." is not allowed.')
-    if _CONTROL.search(value) or len(value) > 1024:
-        raise wrong(f"The path {quoted(value)} cannot be used.", "up to 1024 characters, no control characters")
+    if _CONTROL.search(value) or len(value) > 1024 or len(parts) > _MAX_PARTS:
+        allowed = f"up to 1024 characters and {_MAX_PARTS} folders, no control characters"
+        raise wrong(f"The path {quoted(value)} cannot be used.", allowed)
     if value.startswith("~"):
         raise wrong('The path must not begin with "~".', "a path below the root of the app")
     return "/".join(parts)
@@ -146,10 +151,17 @@ def _prefix(value: Any) -> str:
     return value
 
 
-def pattern(value: Any) -> str:
+def pattern(value: Any, info: ValidationInfo) -> str:
     """A PCRE pattern, as far as Python can tell. nginx's own check has the last word."""
     if not isinstance(value, str) or not value or _CONTROL.search(value):
         raise wrong(f"{describe(value)} is not a pattern.", "a regular expression on one line")
+    if info.context is not None:
+        info.context.patterns += 1
+        info.context.pattern_text += len(value)
+        if info.context.patterns > MAX_PATTERNS or info.context.pattern_text > MAX_PATTERN_TEXT:
+            raise wrong(
+                "There are too many patterns.", f"up to {MAX_PATTERNS}, of {MAX_PATTERN_TEXT} characters together"
+            )
     reason = ""
     try:
         compiled(value)
@@ -174,7 +186,7 @@ def compiled(text: str) -> re.Pattern[str]:
     return re.compile(skeleton)
 
 
-def check_captures(target: str, rule: str | None) -> None:
+def check_captures(target: str, rule: str | None, below: tuple[str, ...]) -> None:
     """Each `$1` and `$name` of a rewrite must be a group of the pattern: anything else would be a variable of nginx."""
     try:
         match = compiled(rule) if rule else None
@@ -185,7 +197,8 @@ def check_captures(target: str, rule: str | None) -> None:
         number, name = found[1], found[2]
         if not (name in names or (number and int(number[:4]) <= groups)):
             known = [f"${i + 1}" for i in range(min(groups, 9))] + [f"${name}" for name in names]
-            raise wrong(f"{quoted(found[0])} is not a group of the pattern.", ", ".join(known) or 'no "$" here')
+            allowed = ", ".join(known) or 'no "$" here'
+            raise wrong(f"{quoted(found[0])} is not a group of the pattern.", allowed, below)
 
 
 def passthru(value: Any) -> bool | str:

@@ -70,13 +70,13 @@ class Location(Model):
     @model_validator(mode="after")
     def _known_captures(self) -> Self:
         if isinstance(self.passthru, str):
-            check_captures(self.passthru, None)
+            check_captures(self.passthru, None, ("passthru",))
         for pattern, rule in self.rules.items():
             if isinstance(rule.passthru, str):
-                check_captures(rule.passthru, pattern)
+                check_captures(rule.passthru, pattern, ("rules", pattern, "passthru"))
         for name in self.index:
             if "/" in name.strip("/") or ".." in name or not name:
-                raise wrong("An index must be the name of a file.", "such as index.html")
+                raise wrong("An index must be the name of a file.", "such as index.html", ("index",))
         return self
 
 
