@@ -164,16 +164,18 @@ def request_cancel(activity_id: str, *, by: User | None) -> bool:
     )
 
 
-def move_step(step: Step, state: StepState, note: str = "") -> None:
-    """Record a step's next state. Raises ValueError for a move that the table does not have."""
+def move_step(activity: Activity, step: Step, state: StepState, note: str = "") -> None:
+    """Record a step's next state. Raises ValueError for a move that the table does not have, LostLease."""
     if (StepState(step.state), state) not in STEP_TRANSITIONS:
         raise ValueError(f"A step cannot go from {step.state} to {state}.")
-    step.state = state
-    step.note = note[:120]
+    held = Step.objects.filter(pk=step.pk, activity__fence=activity.fence, activity__worker=activity.worker)
     if state is StepState.RUNNING:
-        Step.objects.filter(pk=step.pk).update(state=state, started_at=Coalesce("started_at", Now()))
+        changed = held.update(state=state, started_at=Coalesce("started_at", Now()))
     else:
-        Step.objects.filter(pk=step.pk).update(state=state, note=step.note, finished_at=Now())
+        changed = held.update(state=state, note=note[:120], finished_at=Now())
+    if not changed:
+        raise LostLease(f"The claim on activity {activity.pk} is gone.")
+    step.state, step.note = state, note[:120]
 
 
 def _lease() -> timedelta:

@@ -78,7 +78,9 @@ def cancel(activity: Activity, *, by: User, address: str = "") -> None:
     _check_may_change(activity, by)
     with transaction.atomic():
         withdrawn = state.withdraw(activity.pk, by=by, outcome=f"Cancelled by {by} before it began.")
-        if not withdrawn and not state.request_cancel(activity.pk, by=by):
+        if withdrawn:
+            _take_back(activity)
+        elif not state.request_cancel(activity.pk, by=by):
             raise Conflict("It has ended already; there is nothing to cancel.")
         audit.record("activity.cancel", by=by, project=activity.project, target=str(activity), address=address)
         _publish_on_commit(activity)
@@ -129,6 +131,14 @@ def _check_may_change(activity: Activity, by: User) -> None:
         check_project(by, activity.project, Permission.MANAGE_PROJECT)
     elif not (activity.actor_id == by.pk and can(by, environment, Permission.PUSH)):
         check(by, environment, Permission.OPERATE)
+
+
+def _take_back(activity: Activity) -> None:
+    """What asking for it changed already."""
+    if activity.kind == Kind.PROJECT_CREATE:
+        Project.objects.filter(pk=activity.project_id).update(state=Project.State.FAILED)
+    elif activity.kind == Kind.DELETE:
+        Environment.objects.filter(pk=activity.environment_id).update(status=Environment.Status.INACTIVE)
 
 
 def _check_not_deleting(environment: Environment) -> None:

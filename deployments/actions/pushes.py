@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from deployments import live
 from deployments.actions import activities
-from deployments.actions.environments import make_row
+from deployments.actions.environments import check_room, make_row
 from deployments.actions.push_check import Check, PushRefused, RefUpdate
 from deployments.enums import Kind
 from deployments.models import Activity, Push
@@ -24,7 +24,7 @@ from environments import names, repositories
 from environments.models import Environment
 from portal import access, audit
 from portal.enums import EnvironmentType
-from portal.errors import Conflict, SlipwayError
+from portal.errors import Conflict, Denied, Missing, SlipwayError
 from portal.ids import new_id
 from portal.models import Project, User
 
@@ -121,6 +121,8 @@ def reconcile_refs(project: Project) -> list[Activity]:
         return made  # one is on its way: its refs are its own to record
     with transaction.atomic():
         locked = Project.objects.select_for_update().get(pk=project.pk)
+        if locked.state != Project.State.READY:
+            return made
         for branch, commit in repositories.branches(settings.HOME.repository(project.pk)).items():
             made += _reconcile_branch(locked, branch, commit)
     return made
@@ -129,7 +131,8 @@ def reconcile_refs(project: Project) -> list[Activity]:
 def _reconcile_branch(project: Project, branch: str, commit: str) -> list[Activity]:
     environment = project.environments.filter(branch=branch).first()
     if environment is None:
-        if not project.environments.filter(name=names.environment_id(branch)).exists():
+        coming = Activity.objects.open().filter(project=project, kind=Kind.BRANCH, parameters__branch=branch)
+        if not coming.exists() and not project.environments.filter(name=names.environment_id(branch)).exists():
             parent = project.environments.filter(branch=project.default_branch).first()
             make_row(project, branch=branch, type=EnvironmentType.INTEGRATION, parent=parent, commit=commit, by=None)
         return []
@@ -173,13 +176,26 @@ def _record_head(push: Push, plan: Mapping[str, Any]) -> Activity | None:
             title=plan["title"],
         )
         audit.record("environment.create", by=push.user, project=push.project, target=branch, address=push.address)
-    extra = {"push": push.pk} | ({"activate": True} if plan["activate"] else {})
-    try:
-        return _activity(
-            push.project, environment, plan["old"], plan["new"], by=push.user, address=push.address, extra=extra
-        )
-    except Conflict:  # it is being deleted: the branch goes with it
-        return None
+    wanted = [Kind.ACTIVATE, Kind.PUSH] if plan["activate"] and not environment.is_active else [Kind.PUSH]
+    for kind in wanted:
+        try:
+            if kind is Kind.ACTIVATE:
+                check_room(push.project, environment)
+            return _activity(
+                push.project,
+                environment,
+                plan["old"],
+                plan["new"],
+                kind=kind,
+                by=push.user,
+                address=push.address,
+                push=push.pk,
+            )
+        except (Conflict, Denied, Missing):
+            # It was allowed when the push was checked. What is left of it is a push to an inactive environment; and
+            # while that is being deleted not even that: the branch goes with it.
+            continue
+    return None
 
 
 def _activity(
@@ -189,15 +205,16 @@ def _activity(
     new: str,
     *,
     by: User | None,
+    kind: Kind = Kind.PUSH,
     address: str = "",
-    extra: Mapping[str, Any] | None = None,
+    push: str = "",
 ) -> Activity:
     base = old
     if old in ("", repositories.ZERO) and environment.parent is not None:
         base = environment.parent.head_commit
     added = repositories.commits(settings.HOME.repository(project.pk), base, new, _COMMITS)
     activity = activities.create(
-        kind=Kind.PUSH,
+        kind=kind,
         project=project,
         environment=environment,
         by=by,
@@ -205,7 +222,7 @@ def _activity(
             "commit": new,
             "previous": old,
             "commits": [{"sha": each.sha, "subject": each.subject, "author": each.author} for each in added],
-            **(extra or {}),
+            "push": push,
         },
         address=address,
     )

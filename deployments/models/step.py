@@ -8,7 +8,7 @@ class Step(models.Model):
 
     activity = models.ForeignKey("deployments.Activity", on_delete=models.CASCADE, related_name="steps")
     position = models.PositiveIntegerField()
-    name = models.CharField(max_length=40)  # "build", "deploy_hook"; stable
+    name = models.CharField(max_length=120)  # "probe", "build:store"; stable
     title = models.CharField(max_length=120)  # "Build store"
     state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in StepState], default=StepState.PENDING)
     note = models.CharField(max_length=120, blank=True)  # shown instead of the duration: "reused", "nothing to do"

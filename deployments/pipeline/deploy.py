@@ -1,0 +1,127 @@
+"""A push, an activation, a redeployment: check, build, provide services, start beside, hooks, probe, switch, drain."""
+
+import shutil
+from functools import partial
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from deployments.enums import Kind
+from deployments.models import Activity, Release
+from deployments.pipeline import building, deactivate, provisioning, releasing, specs
+from deployments.pipeline.context import FAINT, PLAIN, YELLOW, Context, Part, Procedure
+from deployments.pipeline.deployment import Deployment
+from deployments.pipeline.failures import Failure
+from environments.manifest import ManifestError
+from environments.manifest.support import unsupported
+from environments.models import Host
+from environments.runtimes.base import Runtime
+
+
+def _parts(context: Context) -> list[Part]:
+    deployment = context.keep(Deployment)
+    check = Part("check", "Check configuration", partial(_check, deployment=deployment))
+    if not _deploys(context):
+        return [check]
+    if not deployment.checked:
+        build = [Part("build", "Build", _nothing)]
+        return [check, *build, *_release_parts(deployment)]
+    apps = deployment.manifest.apps
+    parts = [check]
+    for app in apps:
+        run = partial(building.build, deployment=deployment, app=app)
+        parts.append(Part(f"build:{app.name}", f"Build {app.name}", run))
+    if deployment.manifest.services:
+        parts.append(Part("services", "Provide services", partial(provisioning.provision, deployment=deployment)))
+    return parts + _release_parts(deployment)
+
+
+def _release_parts(deployment: Deployment) -> list[Part]:
+    apps = deployment.manifest.apps if deployment.checked else ()
+    deploying = [app for app in apps if app.hooks.deploy]
+    following = [app for app in apps if app.hooks.post_deploy]
+    serving = deployment.replaces
+    start = partial(releasing.start, deployment=deployment)
+    parts = [Part("start", f"Start release v{deployment.number}", start)]
+    for app in deploying:
+        title = "Deploy hook" if len(apps) == 1 else f"Deploy hook of {app.name}"
+        run = partial(releasing.deploy_hook, deployment=deployment, app=app)
+        parts.append(Part(f"deploy_hook:{app.name}", title, run))
+    parts += [
+        Part("probe", "Probe", partial(releasing.probe, deployment=deployment)),
+        Part("switch", "Switch traffic", partial(releasing.switch, deployment=deployment), cancellable=False),
+        Part(
+            "drain",
+            f"Drain v{serving}" if serving else "Tidy up",
+            partial(releasing.drain, deployment=deployment),
+            cancellable=False,
+        ),
+    ]
+    for app in following:
+        title = "Post-deploy" if len(apps) == 1 else f"Post-deploy of {app.name}"
+        run = partial(releasing.post_deploy_hook, deployment=deployment, app=app)
+        parts.append(Part(f"post_deploy:{app.name}", title, run, cancellable=False))
+    return parts
+
+
+def _deploys(context: Context) -> bool:
+    return context.activity.kind == Kind.ACTIVATE or context.environment.is_active
+
+
+def _nothing(context: Context) -> str | None:
+    """Stands in the plan for what the configuration will say."""
+    return None
+
+
+def _check(context: Context, deployment: Deployment) -> str | None:
+    commit, environment = deployment.commit, context.environment
+    _introduce(context, deployment)
+    manifest = deployment.manifest
+    errors, warnings = unsupported(manifest, context.runtime.engines(), context.runtime.languages())
+    if errors:
+        raise ManifestError(errors)
+    for problem in [*manifest.warnings, *warnings]:
+        context.log.line(f"{YELLOW}warning: {problem}{PLAIN}")
+    taken = Host.objects.filter(name__in=deployment.hosts).exclude(environment=environment).first()
+    if taken is not None:
+        raise Failure("host-taken", f"The host {taken.name} of a route is served for another environment already.")
+    if not _deploys(context):
+        context.outcome = f"{environment.title} is inactive: there is nothing to deploy. Activate it to see it run."
+        context.log.line()
+        context.log.line(context.outcome)
+        return None
+    deployment.hide_secrets()
+    deployment.checked = True
+    context.log.line(f"{FAINT}{commit.sha[:7]} {commit.subject} ({commit.author}){PLAIN}")
+    return None
+
+
+def _introduce(context: Context, deployment: Deployment) -> None:
+    commits = context.activity.parameters.get("commits") or []
+    if context.activity.kind == Kind.PUSH:
+        context.log.line(f"Found {len(commits)} new commit{'' if len(commits) == 1 else 's'}")
+    elif context.activity.kind == Kind.ACTIVATE:
+        context.log.line(f"Activating environment {context.environment.name}")
+    else:
+        context.log.line(f"Redeploying environment {context.environment.name}")
+
+
+def _resumes(activity: Activity) -> bool:
+    """Once its release was put live, the steps that are left are run: there is no way back."""
+    return Release.objects.filter(activity=activity, live_at__isnull=False).exists()
+
+
+def _undo(activity: Activity, runtime: Runtime) -> None:
+    environment = activity.environment
+    shutil.rmtree(settings.HOME.build(activity.pk), ignore_errors=True)
+    if environment is None or _resumes(activity):
+        return
+    for release in Release.objects.filter(activity=activity, state=Release.State.STARTING):
+        runtime.stop(specs.place_of(environment), release.number)
+        Release.objects.filter(pk=release.pk).update(state=Release.State.FAILED, retired_at=Now())
+    environment.refresh_from_db(fields=["status"])
+    if activity.kind == Kind.ACTIVATE and not environment.is_active:
+        deactivate.remove_all(environment, runtime)
+
+
+PROCEDURE = Procedure(parts=_parts, resumes=_resumes, undo=_undo)

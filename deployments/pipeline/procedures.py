@@ -1,0 +1,20 @@
+"""Which module carries out which kind of activity."""
+
+from deployments.enums import Kind
+from deployments.models import Activity
+from deployments.pipeline import branch, create, deactivate, delete, deploy
+from deployments.pipeline.context import Procedure
+
+_PROCEDURES: dict[Kind, Procedure] = {
+    Kind.PROJECT_CREATE: create.PROCEDURE,
+    Kind.PUSH: deploy.PROCEDURE,
+    Kind.ACTIVATE: deploy.PROCEDURE,
+    Kind.REDEPLOY: deploy.PROCEDURE,
+    Kind.DEACTIVATE: deactivate.PROCEDURE,
+    Kind.BRANCH: branch.PROCEDURE,
+    Kind.DELETE: delete.PROCEDURE,
+}
+
+
+def of(activity: Activity) -> Procedure:
+    return _PROCEDURES[Kind(activity.kind)]

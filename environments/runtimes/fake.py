@@ -1,0 +1,182 @@
+"""A runtime that runs nothing of strangers, for tests of everything around it; held to the same contract as the real one.
+
+What it has is on disk below the home, so that separate processes agree about it. Scripts are not given to a shell: of
+their lines only `echo TEXT`, `sleep SECONDS`, `exit CODE` and `file NAME` (writes one into the tree) mean something.
+
+Tests steer it by files: `fail(verb)` makes a verb fail, `hold(verb)` makes it wait until `let_go(verb)`. Each verb
+writes its begin and end into a journal, which shows whether two ever ran side by side.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from environments import process
+from environments.process import Stopped, Watch
+from environments.runtimes.base import BuildSpec, Place, Probe, ReleaseSpec, RuntimeFailure, ServiceSpec
+from portal.paths import Home
+
+_LOOK = 0.02  # seconds
+
+
+class FakeRuntime:
+    name = "fake"
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._root = home.root / "fake"
+
+    # -- what tests ask of it ---------------------------------------------------------------------------------------
+
+    def fail(self, verb: str, message: str = "It was told to fail.") -> None:
+        self._write(self._root / "orders" / f"{verb}.fail", message)
+
+    def hold(self, verb: str) -> None:
+        self._write(self._root / "orders" / f"{verb}.hold", "")
+
+    def let_go(self, verb: str) -> None:
+        for order in (self._root / "orders").glob(f"{verb}.*"):
+            order.unlink(missing_ok=True)
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Every begin and end of a verb: {"verb", "what", "key", "number", "pid", "at"}."""
+        path = self._root / "journal"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    # -- the verbs --------------------------------------------------------------------------------------------------
+
+    def languages(self) -> Mapping[str, Sequence[str]]:
+        return {"php": ["8.2"], "python": ["3.11"], "nodejs": ["18"]}
+
+    def engines(self) -> Mapping[str, Sequence[str]]:
+        return {
+            "mariadb": ["10.11"],
+            "mysql": ["10.11"],
+            "postgresql": ["15"],
+            "redis": ["7.0"],
+            "valkey": ["7.0"],
+        }
+
+    def build(self, spec: BuildSpec, watch: Watch) -> None:
+        with self._verb("build", spec.app.name, watch=watch):
+            code = self._script(spec.app.hooks.build or "", watch, spec.tree)
+            if code != 0:
+                raise RuntimeFailure(
+                    "build-hook-failed", f"The build hook of {spec.app.name} ended with exit code {code}."
+                )
+
+    def provision(self, spec: ServiceSpec, watch: Watch) -> None:
+        with self._verb("provision", spec.place, watch=watch):
+            self._write(self._service(spec), json.dumps({"engine": spec.engine, "address": spec.address}))
+
+    def remove_service(self, spec: ServiceSpec) -> None:
+        with self._verb("remove_service", spec.place):
+            self._service(spec).unlink(missing_ok=True)
+
+    def place(self, release: ReleaseSpec) -> None:
+        with self._verb("place", release.place, release.number):
+            self.front(release).parent.mkdir(parents=True, exist_ok=True)
+            programs = [program.name for program in release.programs]
+            self._write(self._release(release.place, release.number) / "placed", json.dumps(programs))
+
+    def start(self, release: ReleaseSpec) -> None:
+        with self._verb("start", release.place, release.number):
+            if not (self._release(release.place, release.number) / "placed").exists():
+                raise RuntimeFailure("not-placed", "The release was not placed before it was started.", by_user=False)
+            front = self.front(release)
+            if not front.exists():
+                with socket.socket(socket.AF_UNIX) as listener:
+                    listener.bind(str(front))
+            self._write(self._release(release.place, release.number) / "started", "")
+
+    def probe(self, release: ReleaseSpec, *, timeout: float, watch: Watch) -> Probe:
+        with self._verb("probe", release.place, release.number, watch):
+            if not self.healthy(release):
+                return Probe(ok=False, status=None, milliseconds=0.0, reason="it does not run")
+            return Probe(ok=True, status=200, milliseconds=1.0)
+
+    def run(self, release: ReleaseSpec, program: str, script: str, watch: Watch) -> int:
+        with self._verb("run", release.place, release.number, watch):
+            folder = self._release(release.place, release.number)
+            return self._script(script, watch, folder)
+
+    def front(self, release: ReleaseSpec) -> Path:
+        return self._home.sockets(release.place.key) / str(release.number) / "front.sock"
+
+    def stop(self, place: Place, number: int) -> None:
+        with self._verb("stop", place, number):
+            shutil.rmtree(self._release(place, number), ignore_errors=True)
+            shutil.rmtree(self._home.sockets(place.key) / str(number), ignore_errors=True)
+
+    def remove(self, place: Place) -> None:
+        with self._verb("remove", place):
+            shutil.rmtree(self._environment(place), ignore_errors=True)
+            shutil.rmtree(self._home.sockets(place.key), ignore_errors=True)
+
+    def releases(self, place: Place) -> Sequence[int]:
+        return sorted(int(path.name) for path in self._environment(place).glob("releases/*"))
+
+    def healthy(self, release: ReleaseSpec) -> bool:
+        return (self._release(release.place, release.number) / "started").exists() and self.front(release).exists()
+
+    def services(self, place: Place) -> Sequence[str]:
+        return sorted(path.name for path in self._environment(place).glob("services/*"))
+
+    # -- how --------------------------------------------------------------------------------------------------------
+
+    def _environment(self, place: Place) -> Path:
+        return self._root / "environments" / str(place.key)
+
+    def _release(self, place: Place, number: int) -> Path:
+        return self._environment(place) / "releases" / str(number)
+
+    def _service(self, spec: ServiceSpec) -> Path:
+        return self._environment(spec.place) / "services" / spec.name
+
+    @contextlib.contextmanager
+    def _verb(
+        self, verb: str, where: Place | str, number: int | None = None, watch: Watch | None = None
+    ) -> Iterator[None]:
+        key = where.key if isinstance(where, Place) else where
+        entry = {"verb": verb, "key": key, "number": number, "pid": os.getpid()}
+        self._note(entry | {"what": "begin", "at": time.monotonic()})
+        orders = self._root / "orders"
+        while (orders / f"{verb}.hold").exists():
+            reason = watch.should_stop() if watch else None
+            if reason is not None:
+                raise Stopped(reason)
+            time.sleep(_LOOK)
+        if (orders / f"{verb}.fail").exists():
+            raise RuntimeFailure(f"{verb}-failed", (orders / f"{verb}.fail").read_text())
+        yield
+        self._note(entry | {"what": "end", "at": time.monotonic()})
+
+    def _note(self, entry: Mapping[str, Any]) -> None:
+        self._root.mkdir(parents=True, exist_ok=True)
+        with (self._root / "journal").open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    @staticmethod
+    def _write(path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    @staticmethod
+    def _script(script: str, watch: Watch, folder: Path) -> int:
+        for line in script.splitlines():
+            command, _, rest = line.strip().partition(" ")
+            if command == "echo":
+                watch.output(f"{rest}\n".encode())
+            elif command == "sleep":
+                process.stream(["sleep", str(float(rest))], watch)
+            elif command == "file":
+                (folder / Path(rest).name).write_text(rest)
+            elif command == "exit":
+                return int(rest or 0)
+        return 0
