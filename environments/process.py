@@ -137,10 +137,14 @@ def stream(
     assert process.stdout is not None
     try:
         _pump(process.stdout, process, watch)
+    except BaseException:
+        terminate_group(process)
+        raise
+    else:
+        # Whatever the command left behind in its group goes with it.
+        kill_group(process.pid)
         return process.wait()
     finally:
-        # Whatever the command left behind in its group goes with it, and so does a command we gave up on.
-        terminate_group(process)
         process.stdout.close()
 
 
@@ -169,28 +173,44 @@ def _popen(
 
 
 def _pump(source: IO[bytes], process: "subprocess.Popen[bytes]", watch: Watch) -> None:
+    """Hand over output until the command itself ends: it may close its output early, or leave it to a grandchild.
+
+    The command stays unreaped, so that its process group can still be signalled without meaning somebody else's.
+    """
     started = last = time.monotonic()
     os.set_blocking(source.fileno(), False)
-    with selectors.DefaultSelector() as selector:
-        selector.register(source, selectors.EVENT_READ)
-        while True:
-            reason = watch.should_stop()
-            if reason is not None:
-                raise Stopped(reason)
-            now = time.monotonic()
-            if watch.total is not None and now - started > watch.total:
-                raise TimedOut(watch.total, silent=False)
-            if watch.silence is not None and now - last > watch.silence:
-                raise TimedOut(watch.silence, silent=True)
-            if selector.select(_TICK):
-                data = source.read(_READ)
-                if data == b"":
+    ended = os.pidfd_open(process.pid)
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(source, selectors.EVENT_READ)
+            selector.register(ended, selectors.EVENT_READ)
+            while True:
+                _check(watch, started, last)
+                ready = {key.fd for key, _ in selector.select(_TICK)}
+                if ended in ready:
+                    kill_group(process.pid)  # what it left behind in its group prints no more
+                if source.fileno() in ready:
+                    data = source.read(_READ)
+                    if data:
+                        last = time.monotonic()
+                        watch.output(data)
+                    elif data == b"":
+                        selector.unregister(source)
+                elif ended in ready:
                     return
-                if data:
-                    last = time.monotonic()
-                    watch.output(data)
-            elif process.poll() is not None:
-                return  # a grandchild keeps the pipe open; the command itself is done
+    finally:
+        os.close(ended)
+
+
+def _check(watch: Watch, started: float, last: float) -> None:
+    reason = watch.should_stop()
+    if reason is not None:
+        raise Stopped(reason)
+    now = time.monotonic()
+    if watch.total is not None and now - started > watch.total:
+        raise TimedOut(watch.total, silent=False)
+    if watch.silence is not None and now - last > watch.silence:
+        raise TimedOut(watch.silence, silent=True)
 
 
 def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
@@ -199,13 +219,35 @@ def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
 
 
 def terminate_group(process: "subprocess.Popen[bytes]") -> None:
-    """Ask the group to end, then make it."""
-    if process.poll() is None:
-        kill_group(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE)
+    """Ask the group of a command that was not waited for yet to end, then make it."""
+    if process.returncode is not None:
+        return
+    kill_group(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + _GRACE
+    while time.monotonic() < deadline and not _has_ended(process.pid):
+        time.sleep(0.02)
     kill_group(process.pid)
     process.wait()
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether the child has ended, without reaping it."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def detach(argv: Sequence[str]) -> None:
+    """Start a command that goes on after us, and forget it: for clearing up, where being killed midway does no harm."""
+    try:
+        subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+            start_new_session=True,
+        )
+    except FileNotFoundError as error:
+        raise NotInstalled(error.filename or argv[0]) from error
 
 
 async def spawn(

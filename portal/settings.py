@@ -213,6 +213,9 @@ PUSH_MAX_BYTES = env.int("SLIPWAY_PUSH_MAX_BYTES", 2 * 1024**3)
 LOG_MAX_BYTES = env.int("SLIPWAY_LOG_MAX_BYTES", 16 * 1024**2)
 APP_MEMORY = env.int("SLIPWAY_APP_MEMORY", 1024**3)
 BUILD_MEMORY = env.int("SLIPWAY_BUILD_MEMORY", 4 * 1024**3)
+BUILD_DISK = env.int("SLIPWAY_BUILD_DISK", 8 * 1024**3)
+# Variables for builds alone, such as those of a package registry: a JSON object.
+BUILD_ENVIRONMENT: dict[str, str] = {key: str(value) for key, value in env.json("SLIPWAY_BUILD_ENV", {}).items()}
 MAX_ACTIVE_INTEGRATION = 8
 RUNTIME = env.str("SLIPWAY_RUNTIME", "local")
 

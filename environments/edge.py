@@ -1,0 +1,62 @@
+"""The edge's table of hosts: one symlink per host, to the socket of the release that serves it.
+
+A switch is a rename: no reload, no dropped connection, the same cost for any number of hosts.
+"""
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from django.conf import settings
+
+from environments.runtimes.local.programs import live_mark
+from portal.errors import Invalid
+
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\Z")
+_MAX_HOST = 253
+_MAX_SOCKET_PATH = 107  # bytes: the edge connects to the symlink by its path
+
+
+def switch(hosts: Iterable[str], socket: Path) -> None:
+    """Let `socket` serve these hosts from now on, and mark its release as the one that is live."""
+    links = {host: _link(host) for host in hosts}
+    settings.HOME.edge.mkdir(parents=True, exist_ok=True)
+    live_mark(socket).touch()
+    for host, link in links.items():
+        temporary = link.with_name(f".{secrets.token_hex(6)}")
+        temporary.symlink_to(socket)
+        try:
+            temporary.replace(link)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise Invalid(f"The host {host} could not be switched: {error.strerror}.") from error
+
+
+def remove(hosts: Iterable[str]) -> None:
+    """Serve these hosts no more; unknown ones are none already."""
+    for host in hosts:
+        _link(host).unlink(missing_ok=True)
+
+
+def hosts_on(sockets: Path) -> dict[str, Path]:
+    """Hosts that are served by a socket below this folder, and the socket."""
+    found: dict[str, Path] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir(settings.HOME.edge):
+            if entry.is_symlink() and not entry.name.startswith("."):
+                target = Path(os.readlink(entry.path))
+                if sockets in target.parents:
+                    found[entry.name] = target
+    return found
+
+
+def _link(host: str) -> Path:
+    link: Path = settings.HOME.edge / host
+    if not _HOST.match(host) or ".." in host or len(host) > _MAX_HOST:
+        raise Invalid(f"{host[:80]!r} is not a host name that can be served.")
+    if len(os.fsencode(link)) > _MAX_SOCKET_PATH:
+        raise Invalid(f"The host name {host[:80]} is too long to be served here.")
+    return link

@@ -1,0 +1,6 @@
+"""nginx of a release: its configuration file, from routes and `web.locations`."""
+
+from environments.runtimes.local.nginx.config import COOKIE, DRAIN, FASTCGI, FRONT, PORTAL, SOCKETS, Upstream, write
+from environments.runtimes.local.nginx.locations import Site
+
+__all__ = ["COOKIE", "DRAIN", "FASTCGI", "FRONT", "PORTAL", "SOCKETS", "Site", "Upstream", "write"]

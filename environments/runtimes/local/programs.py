@@ -1,0 +1,252 @@
+"""The programs of a release: apps, php-fpm, workers, crons and nginx, each with its sandbox."""
+
+import json
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from environments.manifest import Mount
+from environments.manifest.cron import resolve as resolve_schedule
+from environments.runtimes.base import ProgramSpec, ReleaseSpec, RuntimeFailure, Sandbox
+from environments.runtimes.local import nginx, php, sandbox, toolbox, volumes
+from environments.runtimes.local.layout import Layout, make_private
+from environments.runtimes.local.supervisor import Program
+
+_RUN = "/run/app"
+_CRON_SCRIPT = Path(__file__).with_name("cron.py")
+_CRONS = "/run/slipway/crons.json"
+_MIME_TYPES = Path("/etc/nginx/mime.types")
+_LOGS = "/run/slipway/logs"
+_NGINX_MEMORY = 256 * 1024**2
+_LARGEST_FILE = 16 * 1024**3
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A program to be kept running."""
+
+    program: Program
+    box: Sandbox
+    extras: sandbox.Extras
+    spec: Path  # its description for launch.py
+    after_drain: bool  # what answers requests ends only when nginx has none left
+
+
+class Plan:
+    """Everything a release consists of, worked out from its description. Nothing is written before `place`."""
+
+    def __init__(self, layout: Layout, release: ReleaseSpec, *, memory: int) -> None:
+        self._layout = layout
+        self._release = release
+        self._memory = memory
+        self._folder = layout.release(release.number)
+        self._sockets = layout.release_sockets(release.number)
+        self._live = live_mark(layout.front(release.number))
+        self._versions = {id(program): toolbox.choose(program.app) for program in release.programs}
+
+    def names(self) -> list[str]:
+        return [planned.program.name for planned in self.programs()]
+
+    def programs(self) -> list[Planned]:
+        found = [planned for index, spec in enumerate(self._release.programs) for planned in self._of(index, spec)]
+        return [*found, self._nginx()]
+
+    def place(self) -> None:
+        make_private(self._folder, self._sockets, self._layout.logs)
+        for index, spec in enumerate(self._release.programs):
+            make_private(self._sockets / f"a{index}")
+            volumes.make_points(spec.slug, self._mounts(spec))
+            self._bind_mounts(spec)
+        make_private(self._folder / "nginx-tmp")
+        for planned in self.programs():
+            sandbox.write(planned.spec, planned.box, planned.extras)
+
+    def once(self, name: str, script: str, path: Path) -> str:
+        """Describe a script run beside a program, as that program would run it; returns its label."""
+        index, spec = self._find(name)
+        label = f"{self._release.group}-{path.stem}"
+        files = toolbox.with_script(self._files(spec), script)
+        make_private(self._folder, self._sockets / f"a{index}", self._layout.logs)
+        volumes.make_points(spec.slug, self._mounts(spec))
+        sandbox.write(path, self._sandbox(index, spec, toolbox.run_script(), label), self._extras(spec, files))
+        return label
+
+    def log_of(self, name: str) -> Path:
+        return next(planned.program.log for planned in self.programs() if planned.program.name == name)
+
+    def _find(self, name: str) -> tuple[int, ProgramSpec]:
+        for index, spec in enumerate(self._release.programs):
+            if spec.name == name:
+                return index, spec
+        raise RuntimeFailure("runtime.program", f'The release has no program "{name}".', by_user=False)
+
+    def _of(self, index: int, spec: ProgramSpec) -> Iterator[Planned]:
+        if spec.worker is not None:
+            commands = spec.worker.commands
+            yield self._script(index, spec, f"w{index}", _start(commands.pre_start, commands.start), after=self._live)
+            return
+        app, version = spec.app, self._versions[id(spec)]
+        if app.language == "php" and app.upstream.protocol == "fastcgi":
+            yield self._fpm(index, spec, version.version)
+        if app.web.commands.start:
+            yield self._script(index, spec, f"a{index}", _start(app.web.commands.pre_start, app.web.commands.start))
+        if app.crons:
+            yield self._crons(index, spec)
+
+    def _script(self, index: int, spec: ProgramSpec, short: str, script: str, after: Path | None = None) -> Planned:
+        files = toolbox.with_script(self._files(spec), script, patient=True)
+        log = self._layout.log(spec.name, "app")
+        return self._planned(index, spec, short, toolbox.run_script(), files, log, after=after)
+
+    def _fpm(self, index: int, spec: ProgramSpec, version: str) -> Planned:
+        files = {**self._files(spec), **php.fpm_files(spec.app, self._memory)}
+        unlink = [self._sockets / f"a{index}" / "fpm.sock"]
+        log = self._layout.log(spec.name, "php")
+        return self._planned(
+            index, spec, f"f{index}", php.argv(version), files, log, stop=signal.SIGQUIT, unlink=unlink
+        )
+
+    def _crons(self, index: int, spec: ProgramSpec) -> Planned:
+        place = self._release.place
+        crons = [
+            {
+                "name": name,
+                "spec": resolve_schedule(cron.spec, f"{place.project_id}/{place.machine_name}/{spec.name}/{name}"),
+                "start": cron.commands.start,
+                "stop": cron.commands.stop,
+                "timeout": cron.timeout,
+                "shutdown_timeout": cron.shutdown_timeout,
+            }
+            for name, cron in spec.app.crons.items()
+        ]
+        given = json.dumps({"timezone": spec.app.timezone or "UTC", "crons": crons})
+        files = {**self._files(spec), _CRONS: given, "/run/slipway/cron.py": _CRON_SCRIPT.read_text()}
+        argv = [sandbox.interpreter(), "-IS", "/run/slipway/cron.py", _CRONS]
+        log = self._layout.log(spec.name, "cron")
+        return self._planned(index, spec, f"c{index}", argv, files, log, after=self._live)
+
+    def _planned(
+        self,
+        index: int,
+        spec: ProgramSpec,
+        short: str,
+        argv: Sequence[str],
+        files: Mapping[str, str],
+        log: Path,
+        *,
+        stop: signal.Signals = signal.SIGTERM,
+        unlink: Sequence[Path] = (),
+        after: Path | None = None,
+    ) -> Planned:
+        name = f"{self._release.group}-{short}"
+        path = self._folder / f"{short}.json"
+        own = [self._sockets / f"a{index}" / "app.sock"] if short.startswith("a") else []
+        extras = self._extras(spec, files, unlink=[*unlink, *own], after=after)
+        program = Program(name, sandbox.command(path), log, stop_signal=stop)
+        return Planned(program, self._sandbox(index, spec, argv, name), extras, path, after_drain=after is None)
+
+    def _sandbox(self, index: int, spec: ProgramSpec, argv: Sequence[str], label: str) -> Sandbox:
+        listens = {"PORT": str(spec.port)} if spec.port is not None else {"SOCKET": f"{_RUN}/app.sock"}
+        own = {} if spec.worker is not None else listens
+        return Sandbox(
+            argv=argv,
+            env={**toolbox.environment(spec.app, self._versions[id(spec)]), **own, **spec.env},
+            read_only=[(spec.slug, "/app"), (self._layout.logs, _LOGS)],
+            writable=[(self._sockets / f"a{index}", _RUN)],
+            cwd="/app",
+            hosts={**spec.app.additional_hosts, **self._release.hosts},
+            memory=self._memory,
+            file_size=_LARGEST_FILE,
+            label=label,
+        )
+
+    def _extras(
+        self,
+        spec: ProgramSpec,
+        files: Mapping[str, str],
+        *,
+        unlink: Sequence[Path] = (),
+        after: Path | None = None,
+    ) -> sandbox.Extras:
+        beneath = [(root, below, f"/app/{path}", True) for root, below, path in self._bind_mounts(spec)]
+        return sandbox.Extras(beneath, files, self._log_links(spec), unlink, after)
+
+    def _bind_mounts(self, spec: ProgramSpec) -> list[volumes.Bound]:
+        name = spec.worker.full_name if spec.worker else spec.app.name
+        return volumes.prepare(self._layout, self._release.number, spec.name, name, self._mounts(spec))
+
+    @staticmethod
+    def _mounts(spec: ProgramSpec) -> Mapping[str, Mount]:
+        return spec.worker.mounts if spec.worker is not None else spec.app.mounts
+
+    def _files(self, spec: ProgramSpec) -> dict[str, str]:
+        return toolbox.files(spec.app, self._versions[id(spec)], spec.slug)
+
+    def _log_links(self, spec: ProgramSpec) -> list[tuple[str, str]]:
+        """/var/log as programs know it. Links, because a log that is rotated is a new file."""
+        own = {kind: self._layout.log(spec.name, kind) for kind in ("app", "php", "cron", "deploy", "post_deploy")}
+        shared = {kind: self._layout.logs / f"{kind}.log" for kind in ("access", "error")}
+        return [(f"{_LOGS}/{path.name}", f"/var/log/{kind}.log") for kind, path in {**own, **shared}.items()]
+
+    def _nginx(self) -> Planned:
+        web = [(index, spec) for index, spec in enumerate(self._release.programs) if spec.worker is None]
+        sites = {spec.app.name: nginx.Site(spec.app, index, f"/apps/{index}", f"app{index}") for index, spec in web}
+        upstreams = [nginx.Upstream(f"app{index}", _servers(index, spec)) for index, spec in web]
+        config = nginx.write(self._release, sites, upstreams)
+        read_only = [(spec.slug, f"/apps/{index}") for index, spec in web]
+        if not self._release.public:
+            read_only.append((self._layout.home.web_socket.parent, nginx.PORTAL.rpartition("/")[0]))
+        read_only += [(_MIME_TYPES, "/nginx/mime.types")]
+        path = self._folder / "nginx.json"
+        name = f"{self._release.group}-nginx"
+        program = Program(
+            name,
+            sandbox.command(path),
+            self._layout.logs / "access.log",
+            errors=self._layout.logs / "error.log",
+            stop_signal=signal.SIGQUIT,
+            stop_wait=nginx.DRAIN + 5,
+            priority=900,
+        )
+        box = Sandbox(
+            argv=["/usr/sbin/nginx", "-e", "stderr", "-c", "/nginx/nginx.conf"],
+            env={},
+            read_only=read_only,
+            writable=[(self._sockets, nginx.SOCKETS), (self._folder / "nginx-tmp", "/tmp")],  # noqa: S108
+            memory=_NGINX_MEMORY,
+            label=name,
+        )
+        extras = sandbox.Extras(
+            beneath=[
+                (root, below, f"/apps/{index}/{where}", False)
+                for index, spec in web
+                for root, below, where in self._bind_mounts(spec)
+            ],
+            files={"/nginx/nginx.conf": config, "/nginx/fastcgi.conf": nginx.FASTCGI},
+            symlinks=[link for site in sites.values() for link in site.links()],
+            unlink=[self._layout.front(self._release.number), self._layout.probe(self._release.number)],
+        )
+        return Planned(program, box, extras, path, after_drain=False)
+
+
+def live_mark(front: Path) -> Path:
+    """Beside its front socket, a release that serves has this file; its workers and crons wait for it."""
+    return front.with_name("live")
+
+
+def _start(pre_start: str | None, start: str) -> str:
+    """Both commands in one script. What runs before the start must not keep it from starting."""
+    if not pre_start:
+        return start
+    return f"(\n{pre_start}\n) || echo 'pre_start failed'\n{start}"
+
+
+def _servers(index: int, spec: ProgramSpec) -> list[str]:
+    upstream = spec.app.upstream
+    if spec.app.language == "php" and upstream.protocol == "fastcgi":
+        return [f"unix:{nginx.SOCKETS}/a{index}/fpm.sock max_fails=0"]
+    if spec.port is None:
+        return [f"unix:{nginx.SOCKETS}/a{index}/app.sock max_fails=0"]
+    # Some listen on "localhost" and get the one of the two addresses that nobody expects.
+    return [f"127.0.0.1:{spec.port} max_fails=0", f"[::1]:{spec.port} max_fails=0 backup"]

@@ -1,0 +1,138 @@
+"""The verbs of the `local` runtime."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from environments import backing, process
+from environments.process import TimedOut, Watch
+from environments.runtimes.base import BuildSpec, Place, Probe, ReleaseSpec, RuntimeFailure, ServiceSpec
+from environments.runtimes.local import languages, nginx, probe, sandbox
+from environments.runtimes.local.build import Builder, BuildLimits
+from environments.runtimes.local.layout import Layout, throw_away
+from environments.runtimes.local.programs import Plan
+from environments.runtimes.local.services import Services
+from environments.runtimes.local.supervisor import Supervisor
+from environments.runtimes.local.watching import Crashes
+from portal.paths import Home
+
+_POST_START_LIMIT = 300.0  # seconds
+_KILLED_AFTER = 3.0  # seconds that programs of an environment that is being removed get to end
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Memory and disk in bytes, time in seconds."""
+
+    app_memory: int
+    build_memory: int
+    build_disk: int
+    start_timeout: float
+    build_environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class LocalRuntime:
+    name = "local"
+
+    def __init__(self, home: Home, limits: Limits) -> None:
+        self._home = home
+        self._limits = limits
+        self._supervisor = Supervisor(home)
+        self._services = Services(self._supervisor, timeout=limits.start_timeout)
+
+    def languages(self) -> Mapping[str, Sequence[str]]:
+        return languages.installed()
+
+    def engines(self) -> Mapping[str, Sequence[str]]:
+        return backing.installed()
+
+    def build(self, spec: BuildSpec, watch: Watch) -> None:
+        limits = BuildLimits(self._limits.build_memory, self._limits.build_disk, self._limits.build_environment)
+        Builder(self._home, limits).build(spec, watch)
+
+    def provision(self, spec: ServiceSpec, watch: Watch) -> None:
+        sandbox.refuse_root()
+        self._services.provision(self._layout(spec.place), spec, watch)
+
+    def remove_service(self, spec: ServiceSpec) -> None:
+        self._services.remove(self._layout(spec.place), spec)
+
+    def place(self, release: ReleaseSpec) -> None:
+        self._plan(release).place()
+
+    def start(self, release: ReleaseSpec) -> None:
+        programs = [planned.program for planned in self._plan(release).programs()]
+        if not self._supervisor.add(release.group, programs):
+            self._supervisor.start(release.group)
+            return
+        for program in release.programs:
+            commands = program.app.web.commands if program.worker is None else program.worker.commands
+            if commands.post_start and program.worker is None:
+                quiet = Watch(output=lambda _: None, total=_POST_START_LIMIT)
+                self.run(release, program.name, commands.post_start, quiet)
+
+    def probe(self, release: ReleaseSpec, *, timeout: float, watch: Watch) -> Probe:
+        programs = [planned.program for planned in self._plan(release).programs()]
+        logs = {program.name: program.errors or program.log for program in programs}
+        crashes = Crashes(self._supervisor, release.group, list(logs))
+        socket = self._layout(release.place).probe(release.number)
+        return probe.ask(release, socket, crashes, logs, timeout, watch)
+
+    def run(self, release: ReleaseSpec, program: str, script: str, watch: Watch) -> int:
+        layout = self._layout(release.place)
+        path = layout.release(release.number) / f"x{secrets.token_hex(4)}.json"
+        label = self._plan(release).once(program, script, path)
+        try:
+            code = process.stream(sandbox.command(path), watch)
+            if code != 0 and sandbox.ran_out_of_memory(label):
+                limit = self._limits.app_memory // 1024**2
+                raise RuntimeFailure("run.memory", f"It ran out of memory: the limit is {limit} MB.")
+            return code
+        except TimedOut as error:
+            raise RuntimeFailure("run.silent" if error.silent else "run.timeout", str(error)) from error
+        finally:
+            path.unlink(missing_ok=True)
+            sandbox.remove_groups(label)
+
+    def front(self, release: ReleaseSpec) -> Path:
+        return self._layout(release.place).front(release.number)
+
+    def stop(self, place: Place, number: int) -> None:
+        layout = self._layout(place)
+        group = layout.group(number)
+        names = self._supervisor.programs(group)
+        # What answers requests goes on until the last of them is answered; workers and crons end at once.
+        first = [name for name in names if name.rpartition("-")[2][:1] in ("n", "w", "c")]
+        doors = [name for name in first if name.endswith("-nginx")]
+        self._supervisor.signal(group, first)
+        self._supervisor.wait_ended(group, doors, nginx.DRAIN + 5)
+        self._supervisor.remove(group)
+        throw_away(self._home, [layout.release(number), layout.release_sockets(number)])
+        sandbox.remove_groups(group)
+
+    def remove(self, place: Place) -> None:
+        layout = self._layout(place)
+        for group in self._supervisor.groups(f"e{place.key}-"):
+            self._supervisor.remove(group, patience=_KILLED_AFTER)
+        throw_away(self._home, [layout.folder, layout.sockets])
+        sandbox.remove_groups(f"e{place.key}")
+
+    def releases(self, place: Place) -> Sequence[int]:
+        layout = self._layout(place)
+        prefix = f"e{place.key}-r"
+        names = [group.removeprefix(prefix) for group in self._supervisor.groups(prefix)]
+        for folder in (layout.releases, layout.sockets):
+            names += [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return sorted({int(name) for name in names if name.isdigit()})
+
+    def healthy(self, release: ReleaseSpec) -> bool:
+        names = self._plan(release).names()
+        statuses = self._supervisor.statuses(release.group, names)
+        return len(statuses) == len(names) and all(status.alive for status in statuses)
+
+    def _layout(self, place: Place) -> Layout:
+        return Layout(self._home, place)
+
+    def _plan(self, release: ReleaseSpec) -> Plan:
+        return Plan(self._layout(release.place), release, memory=self._limits.app_memory)

@@ -1,0 +1,74 @@
+"""Backing services: each one program, kept running beside the releases of its environment."""
+
+import json
+import time
+from pathlib import Path
+
+from environments import backing
+from environments.backing.base import Engine, label, socket_directory
+from environments.process import Stopped, Watch
+from environments.runtimes.base import RuntimeFailure, Sandbox, ServiceSpec
+from environments.runtimes.local import sandbox
+from environments.runtimes.local.layout import Layout, make_private, plain, throw_away
+from environments.runtimes.local.supervisor import Program, Supervisor
+from environments.runtimes.local.watching import Crashes, tail
+
+_STOP_WAIT = 60  # seconds a database gets to write everything down
+
+
+class Services:
+    def __init__(self, supervisor: Supervisor, *, timeout: float) -> None:
+        self._supervisor = supervisor
+        self._timeout = timeout
+
+    def provision(self, layout: Layout, spec: ServiceSpec, watch: Watch) -> None:
+        engine = backing.engine_for(spec.asked)
+        group, data = layout.service_group(spec.name), self._data(layout, spec.name)
+        make_private(layout.services, layout.sockets, layout.logs)
+        engine.create(spec, data, layout.sockets)
+        path = layout.services / f"{plain(spec.name)}.json"
+        program = Program(f"{group}-0", sandbox.command(path), layout.log(spec.name, "service"), stop_wait=_STOP_WAIT)
+        if self._describe(path, engine.program(spec, data, layout.sockets)):
+            self._supervisor.remove(group)  # it is asked to run differently
+        if not self._supervisor.add(group, [program]):
+            self._supervisor.start(group)
+        self._wait(spec, engine, layout, program, watch)
+        engine.configure(spec, layout.sockets)
+
+    def remove(self, layout: Layout, spec: ServiceSpec) -> None:
+        group = layout.service_group(spec.name)
+        self._supervisor.remove(group, patience=5)
+        (layout.services / f"{plain(spec.name)}.json").unlink(missing_ok=True)
+        sockets = socket_directory(spec, layout.sockets)
+        throw_away(layout.home, [self._data(layout, spec.name).parent, sockets])
+        sandbox.remove_groups(label(spec))
+
+    @staticmethod
+    def _data(layout: Layout, name: str) -> Path:
+        return layout.services / plain(name) / "data"
+
+    @staticmethod
+    def _describe(path: Path, box: Sandbox) -> bool:
+        """Write the description; True when another one stood there before."""
+        before = path.read_text() if path.exists() else None
+        if before is not None and json.loads(before) == json.loads(json.dumps(sandbox.describe(box))):
+            return False
+        sandbox.write(path, box)
+        return before is not None
+
+    def _wait(self, spec: ServiceSpec, engine: Engine, layout: Layout, program: Program, watch: Watch) -> None:
+        group = layout.service_group(spec.name)
+        crashes = Crashes(self._supervisor, group, [program.name])
+        deadline = time.monotonic() + self._timeout
+        pause = 0.02
+        while not engine.ready(spec, layout.sockets):
+            reason = watch.should_stop()
+            if reason is not None:
+                raise Stopped(reason)
+            crashed = crashes.seen() is not None
+            if crashed or time.monotonic() > deadline:
+                how = "does not start" if crashed else f"did not answer within {self._timeout:g} seconds"
+                message = f'The service "{spec.name}" ({spec.asked}) {how}.\n{tail(program.log)}'.rstrip()
+                raise RuntimeFailure("service.not_ready", message, by_user=False)
+            time.sleep(pause)
+            pause = min(pause * 1.3, 0.2)

@@ -1,0 +1,104 @@
+"""What every sandbox of an app has, at build and at run time: the chosen language on its PATH, and its tools."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from environments.manifest import App
+from environments.runtimes.local import languages, php
+
+# Lines of a script keep their numbers: what comes before stands on the first one.
+_SOURCE = "if [ -f ./.environment ]; then . ./.environment; fi; "
+# Waits for the program that a signal to the group has reached too, instead of dying before it.
+_PATIENT = "trap 'exit 143' TERM; "
+SCRIPT = "/run/slipway/script"
+_BIN = "/run/slipway/bin"
+_PATH = (
+    "/app/.global/bin",
+    "/app/.global/vendor/bin",
+    _BIN,
+    "/usr/local/bin",
+    "/usr/bin",
+    "/bin",
+    "/usr/sbin",
+    "/sbin",
+)
+
+
+@dataclass(frozen=True)
+class Version:
+    """The version of an app's language that is used here."""
+
+    language: str
+    version: str
+    warning: str = ""
+
+
+def choose(app: App) -> Version:
+    """The asked version, else the nearest installed one with a warning that names both; "" where there is none."""
+    have = languages.installed().get(app.language, ())
+    asked = app.version
+    if not have:
+        warning = f"{app.language} is not installed on this host: programs in it will not be found."
+        return Version(app.language, "", warning)
+    fitting = [version for version in have if _numbers(version)[: len(_numbers(asked))] == _numbers(asked)]
+    fitting += [version for version in have if _numbers(asked)[: len(_numbers(version))] == _numbers(version)]
+    if fitting:
+        return Version(app.language, fitting[-1])
+    nearest = min(have, key=lambda version: _distance(_numbers(version), _numbers(asked)))
+    warning = f"{app.language} {asked} is not installed on this host: {app.language} {nearest} is used instead."
+    return Version(app.language, nearest, warning)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _distance(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """Later versions before earlier ones that are as far away."""
+    width = max(len(one), len(other))
+    pairs = list(zip((*one, *(0,) * width), (*other, *(0,) * width), strict=False))[:width]
+    return (*(abs(a - b) for a, b in pairs), int(one < other))
+
+
+def environment(app: App, version: Version) -> dict[str, str]:
+    """What the language needs to be found, and where it keeps what is installed beside the app."""
+    env = {
+        "PATH": ":".join(_PATH),
+        "HOME": "/app",
+        "USER": "web",
+        "LANG": "C.UTF-8",
+        "SHELL": "/bin/sh",
+        "TMPDIR": "/tmp",  # noqa: S108 - the sandbox's own
+        "PYTHONUSERBASE": "/app/.global",
+        "PYTHONUNBUFFERED": "1",
+        # Debian forbids installing beside its own packages; here there is nothing to break.
+        "PIP_BREAK_SYSTEM_PACKAGES": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
+        "NODE_PATH": "/app/.global/lib/node_modules",
+        "GEM_PATH": "/app/.global/gems:/var/lib/gems",
+    }
+    if version.language == "php":
+        env["PHP_INI_SCAN_DIR"] = php.SCAN
+    return env
+
+
+def files(app: App, version: Version, slug: Path) -> dict[str, str]:
+    """Files laid into the sandbox, by their path there."""
+    found = {f"{_BIN}/{name}": text for name, text in languages.shims(app.language, version.version).items()}
+    if version.language == "php" and version.version:
+        found |= php.ini_files(app, version.version, slug)
+    return found
+
+
+def script(text: str, *, patient: bool = False) -> str:
+    """The user's dash script as it is run: their `.environment` has the last word on variables."""
+    return (_PATIENT if patient else "") + _SOURCE + text + "\n"
+
+
+def run_script() -> list[str]:
+    return ["/bin/dash", SCRIPT]
+
+
+def with_script(files: Mapping[str, str], text: str, *, patient: bool = False) -> dict[str, str]:
+    return {**files, SCRIPT: script(text, patient=patient)}
