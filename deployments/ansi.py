@@ -1,8 +1,8 @@
 """Log text as HTML: ANSI colours become classes, everything else that a terminal would obey is dropped or shown.
 
-Pure. The input is hostile: programs print what they like into a log. Out come escaped text and `<span class="...">` with
-class names from the table below, nothing else. 256-colour and true-colour codes are reduced to the sixteen named
-colours, whose values the style sheet picks per theme, so that no log can be unreadable on one of them.
+Pure. The input is hostile: programs print what they like into a log. Out come escaped text and spans with class names
+from the table below, nothing else. 256-colour and true-colour codes are reduced to the sixteen named colours, whose
+values the style sheet picks per theme, so that no log can be unreadable on one of them.
 """
 
 import re
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import escape
 
-# One alternative per thing a terminal would act on. OSC, DCS, APC, PM and SOS run to their terminator; without one, only
-# the introducer goes, so that nothing after it can be hidden.
+# One alternative per thing a terminal would act on. OSC, DCS, APC, PM and SOS run to their terminator; without one,
+# only the introducer goes, so that nothing after it can be hidden.
 _CONTROL = re.compile(
     r"(?:\x1b\[|\x9b)(?P<parameters>[0-?]*)[ -/]*(?P<final>[@-~])"
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x80-\x9f\n]*(?:\x07|\x1b\\|\x9c)"
@@ -19,7 +19,9 @@ _CONTROL = re.compile(
     r"|[\x9d\x90\x98\x9e\x9f\x9b]"
 )
 # Characters that hide or reorder text. Joiners stay: scripts and emoji need them.
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _apply(style: _Style, parameters: str) -> _Style:
         if code == 0:
             style = _PLAIN
         elif code in _SWITCHES:
-            style = replace(style, **_SWITCHES[code])  # type: ignore[arg-type]
+            style = replace(style, **_SWITCHES[code])
         elif code in (38, 48):
             colour = _extended(codes)
             style = replace(style, foreground=colour) if code == 38 else replace(style, background=colour)

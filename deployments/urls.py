@@ -1,3 +1,29 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from deployments.views import activities, environments, projects, search, streams
+
+_ENVIRONMENT = "projects/<str:project_id>/environments/<str:name>"
+_ACTIVITY = "projects/<str:project_id>/activities/<str:activity_id>"
+
+urlpatterns = [
+    path("", projects.projects, name="projects"),
+    path("search", search.search, name="search"),
+    path("projects/new", projects.project_new, name="project_new"),
+    path("projects/<str:project_id>/", projects.project, name="project"),
+    path("projects/<str:project_id>/events", streams.project_events, name="project_events"),
+    path("projects/<str:project_id>/side", projects.project_side, name="project_side"),
+    path("projects/<str:project_id>/retry", projects.project_retry, name="project_retry"),
+    path("projects/<str:project_id>/activities/", activities.activities, name="activities"),
+    path(f"{_ACTIVITY}/", activities.activity, name="activity"),
+    path(f"{_ACTIVITY}/stream", streams.activity_stream, name="activity_stream"),
+    path(f"{_ACTIVITY}/log", activities.activity_log, name="activity_log"),
+    path(f"{_ACTIVITY}/log.txt", activities.activity_log_raw, name="activity_log_raw"),
+    path(f"{_ACTIVITY}/cancel", activities.activity_cancel, name="activity_cancel"),
+    path(f"{_ACTIVITY}/retry", activities.activity_retry, name="activity_retry"),
+    path(f"{_ENVIRONMENT}/", environments.environment, name="environment"),
+    path(f"{_ENVIRONMENT}/activate", environments.environment_activate, name="environment_activate"),
+    path(f"{_ENVIRONMENT}/redeploy", environments.environment_redeploy, name="environment_redeploy"),
+    path(f"{_ENVIRONMENT}/deactivate", environments.environment_deactivate, name="environment_deactivate"),
+    path(f"{_ENVIRONMENT}/delete", environments.environment_delete, name="environment_delete"),
+    path(f"{_ENVIRONMENT}/branch", environments.environment_branch, name="environment_branch"),
+]

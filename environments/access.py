@@ -1,11 +1,14 @@
 """Who may do what on an environment: the rights matrix with the role on the single environment counted in."""
 
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
 from environments.models import Environment, EnvironmentAccess
 from portal import access
-from portal.enums import EnvironmentRole
+from portal.enums import EnvironmentRole, EnvironmentType, ProjectRole
 from portal.errors import Denied, Missing
-from portal.models import Project, User
-from portal.permissions import Permission
+from portal.models import Membership, Project, TypeRole, User
+from portal.permissions import MATRIX, Permission
 
 _WHO = {
     Permission.SEE: "viewer",
@@ -44,16 +47,36 @@ def visible(user: User, project: Project) -> dict[int, frozenset[Permission]]:
     return {pk: allowed for pk, allowed in rights.items() if Permission.SEE in allowed}
 
 
+def seen(user: User) -> QuerySet[Environment]:
+    """Every environment, over all projects, that the person may see."""
+    roles = [role for role in EnvironmentRole if Permission.SEE in MATRIX[role][EnvironmentType.INTEGRATION]]
+    single = EnvironmentAccess.objects.filter(environment=OuterRef("pk"), user=user)
+    by_type = TypeRole.objects.filter(
+        membership__user=user, membership__project=OuterRef("project"), type=OuterRef("type")
+    )
+    mine = Membership.objects.filter(user=user, user__is_active=True)
+    role = Coalesce(Subquery(single.values("role")[:1]), Subquery(by_type.values("role")[:1]))
+    return (
+        Environment.objects.annotate(role=role)
+        .filter(project__in=mine.values("project"))
+        .filter(Q(project__in=mine.exclude(role=ProjectRole.MEMBER).values("project")) | Q(role__in=roles))
+    )
+
+
 def check(user: User, environment: Environment, permission: Permission) -> None:
     """Raises Missing when the person may not even see the environment, Denied when the role is too small."""
     allowed = permissions(user, environment)
     if Permission.SEE not in allowed:
         raise Missing("There is no such environment, or you have no access to it.")
     if permission not in allowed:
-        raise Denied(
-            f"This needs the role {_WHO[permission]} on {environment.title}. "
-            f"Ask an admin of {environment.project.title}."
-        )
+        raise Denied(denial(environment, permission))
+
+
+def denial(environment: Environment, permission: Permission) -> str:
+    """Why someone may not, and who could."""
+    return (
+        f"This needs the role {_WHO[permission]} on {environment.title}. Ask an admin of {environment.project.title}."
+    )
 
 
 def can(user: User, environment: Environment, permission: Permission) -> bool:

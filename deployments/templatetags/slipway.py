@@ -76,7 +76,7 @@ def duration(seconds: float | None) -> str:
 
 @register.filter
 def plain(text: object) -> SafeString:
-    """Text written by strangers (commits, branches, file names): escaped, with controls and bidi overrides made visible."""
+    """Strangers' text (commits, branches, file names): escaped, with controls and bidi overrides made visible."""
     return mark_safe(reveal(str(text if text is not None else "")))  # noqa: S308 - reveal escapes
 
 

@@ -1,0 +1,159 @@
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from deployments.actions import environments as actions
+from deployments.models import Activity, Release
+from deployments.views import buttons, feed, frame
+from deployments.views.forms import BranchForm, ConfirmForm, tell
+from deployments.views.nodes import Node
+from deployments.views.projects import clone_url
+from environments.models import Environment, Service
+from portal.errors import SlipwayError
+from portal.permissions import Permission
+from portal.requests import address
+
+_FEED = 20
+
+
+@login_required
+@require_GET
+def environment(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
+    framed = frame.load(request, project_id)
+    node = framed.node(name)
+    shown = node.environment
+    release = Release.objects.filter(environment=shown, state=Release.State.LIVE).select_related("activity").first()
+    latest = Activity.objects.filter(environment=shown).select_related("environment", "project")[:_FEED]
+    return frame.page(
+        request,
+        "environments/environment.html",
+        framed,
+        frame.Crumb(shown.title),
+        here=shown.name,
+        node=node,
+        environment=shown,
+        release=release,
+        urls=_urls(shown, release),
+        services=_services(shown, release),
+        entries=feed.entries(latest),
+        clone_url=clone_url(framed.project),
+        actions=buttons.offered(framed, node),
+    )
+
+
+def _urls(environment: Environment, release: Release | None) -> list[str]:
+    """Where it answers: the routes of the live release, or none."""
+    if release is None:
+        return []
+    told = release.activity.payload.get("urls") if release.activity else None
+    return [str(url) for url in told] if told else [environment.url]
+
+
+def _services(environment: Environment, release: Release | None) -> list[tuple[str, str, str]]:
+    """(name, what it is, word) of the apps and of the services behind them."""
+    apps = [(name, "app", "") for name in sorted(release.slugs)] if release else []
+    services = Service.objects.filter(environment=environment).order_by("name")
+    return apps + [(each.name, f"{each.engine} {each.version}", each.asked) for each in services]
+
+
+@login_required
+@require_POST
+def environment_activate(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
+    framed = frame.load(request, project_id)
+    activity = actions.activate(framed.node(name).environment, by=framed.user, address=address(request))
+    return redirect("activity", project_id, activity.pk)
+
+
+@login_required
+@require_POST
+def environment_redeploy(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
+    framed = frame.load(request, project_id)
+    activity = actions.redeploy(framed.node(name).environment, by=framed.user, address=address(request))
+    return redirect("activity", project_id, activity.pk)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def environment_deactivate(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
+    framed = frame.load(request, project_id)
+    node = framed.node(name)
+    form = ConfirmForm(request.POST or None, expected=node.environment.name)
+    if request.method == "POST" and form.is_valid():
+        activity = actions.deactivate(node.environment, by=framed.user, address=address(request))
+        return redirect("activity", project_id, activity.pk)
+    losses = Service.objects.filter(environment=node.environment).order_by("name")
+    return _confirm(request, framed, node, form, "deactivate", losses=losses, why_not=node.why_not(Permission.OPERATE))
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def environment_delete(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
+    framed = frame.load(request, project_id)
+    node = framed.node(name)
+    form = ConfirmForm(request.POST or None, expected=node.environment.name)
+    if request.method == "POST" and form.is_valid():
+        activity = actions.delete(node.environment, by=framed.user, address=address(request))
+        return redirect("activity", project_id, activity.pk)
+    releases = Release.objects.filter(environment=node.environment).count()
+    return _confirm(request, framed, node, form, "delete", releases=releases, why_not=node.why_not(Permission.DELETE))
+
+
+def _confirm(
+    request: HttpRequest, framed: frame.Frame, node: Node, form: ConfirmForm, verb: str, **context: Any
+) -> HttpResponse:
+    environment = node.environment
+    return frame.page(
+        request,
+        f"environments/{verb}.html",
+        framed,
+        frame.Crumb(environment.title, node.url),
+        frame.Crumb(verb.capitalize()),
+        here=environment.name,
+        status=400 if form.is_bound else 200,
+        node=node,
+        environment=environment,
+        form=form,
+        **context,
+    )
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def environment_branch(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
+    framed = frame.load(request, project_id)
+    node = framed.node(name)
+    parents = [(each.environment.name, each.environment.title) for each in framed.branchable]
+    full = framed.integration_active >= framed.project.max_active_integration
+    initial = {"parent": node.environment.name, "activate": not full}
+    form = BranchForm(request.POST or None, parents=parents, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        given = form.cleaned_data
+        try:
+            activity = actions.branch(
+                framed.node(given["parent"]).environment,
+                name=given["branch"],
+                title=given["title"],
+                by=framed.user,
+                activate=given["activate"],
+                address=address(request),
+            )
+            return redirect("activity", project_id, activity.pk)
+        except SlipwayError as error:
+            tell(form, error.field, error.message)
+    return frame.page(
+        request,
+        "environments/branch.html",
+        framed,
+        frame.Crumb(node.environment.title, node.url),
+        frame.Crumb("New branch"),
+        here=node.environment.name,
+        status=400 if form.is_bound else 200,
+        node=node,
+        environment=node.environment,
+        form=form,
+        full=full,
+        why_not="" if parents else node.why_not(Permission.BRANCH),
+    )

@@ -1,0 +1,140 @@
+"""The frame around every page of a project: its projects, its environment tree, and what the person may do in it.
+
+One object per request, read in three queries however many environments there are. It is also the page's answer to "may
+this person?": rights come from the same matrix that the actions check again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.db.models import OuterRef, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from deployments.views import nodes
+from deployments.views.nodes import Node
+from environments.models import Environment, EnvironmentAccess
+from portal.access import permissions_on
+from portal.enums import EnvironmentRole, EnvironmentType, ProjectRole
+from portal.errors import Missing
+from portal.models import Membership, Project, User
+from portal.permissions import PROJECT_MATRIX, Permission
+from portal.requests import person
+
+
+@dataclass
+class Frame:
+    user: User
+    member: Membership
+    projects: Sequence[Project]
+    nodes: Sequence[Node]  # those the person may see, parents before children
+    integration_active: int  # counted over the whole project, seen or not
+    here: str = ""  # name of the environment that the page is about
+
+    @classmethod
+    def load(cls, user: User, project_id: str) -> "Frame":
+        """Raises Missing for a stranger to the project."""
+        members = list(
+            Membership.objects.filter(user=user)
+            .select_related("project")
+            .prefetch_related("type_roles")
+            .order_by("project__title", "project_id")
+        )
+        member = next((each for each in members if each.project_id == project_id), None)
+        if member is None or not user.is_active:
+            raise Missing("There is no such project, or you have no access to it.")
+        single = EnvironmentAccess.objects.filter(environment=OuterRef("pk"), user=user).values("role")[:1]
+        own = Environment.objects.filter(project=member.project_id).annotate(single_role=Subquery(single))
+        found = list(nodes.with_states(own))
+        seen = [node for node in (_node(each, member) for each in found) if Permission.SEE in node.allowed]
+        active = sum(each.type == EnvironmentType.INTEGRATION and each.is_active for each in found)
+        ordered = nodes.in_order(seen)
+        nodes.fold(ordered, member.project.default_branch)
+        return cls(user, member, [each.project for each in members], ordered, active)
+
+    @property
+    def project(self) -> Project:
+        return self.member.project
+
+    @property
+    def events_url(self) -> str:
+        return reverse("project_events", args=[self.project.pk])
+
+    def may(self, permission: str) -> bool:
+        """A right on the project itself."""
+        return Permission(permission) in PROJECT_MATRIX[ProjectRole(self.member.role)]
+
+    def node(self, name: str) -> Node:
+        """Raises Missing, for an environment that the person may not see as for one that does not exist."""
+        for node in self.nodes:
+            if node.environment.name == name:
+                return node
+        raise Missing("There is no such environment, or you have no access to it.")
+
+    def node_of(self, environment_id: int | None) -> Node | None:
+        return next((node for node in self.nodes if node.environment.pk == environment_id), None)
+
+    @cached_property
+    def rows(self) -> list[Node]:
+        """What runs, what is on the way to it, and what every project has; the rest is folded away."""
+        return [node for node in self.nodes if node.stands_out]
+
+    @cached_property
+    def inactive(self) -> list[Node]:
+        return [node for node in self.nodes if not node.stands_out]
+
+    @cached_property
+    def roots(self) -> list[Node]:
+        """The trees that `rows` make."""
+        return [node for node in self.rows if node.depth == 0]
+
+    @property
+    def here_inactive(self) -> bool:
+        return any(node.environment.name == self.here for node in self.inactive)
+
+    @property
+    def default_parent(self) -> Node | None:
+        """Where a new branch begins unless another is chosen: the default branch, when the person may branch there."""
+        usual = (node for node in self.branchable if node.environment.branch == self.project.default_branch)
+        return next(usual, self.branchable[0] if self.branchable else None)
+
+    @cached_property
+    def branchable(self) -> list[Node]:
+        return [node for node in self.nodes if Permission.BRANCH in node.allowed]
+
+
+def _node(environment: Environment, member: Membership) -> Node:
+    environment.project = member.project
+    single = getattr(environment, "single_role", None)
+    role = EnvironmentRole(single) if single else None
+    return nodes.make(environment, permissions_on(member, environment.environment_type, role))
+
+
+@dataclass(frozen=True)
+class Crumb:
+    title: str
+    url: str = ""
+
+
+def page(
+    request: HttpRequest,
+    template: str,
+    frame: Frame,
+    *crumbs: Crumb,
+    status: int = 200,
+    place: str = "",
+    here: str = "",
+    **context: Any,
+) -> HttpResponse:
+    """Render a page of a project inside its frame. `here` is the name of the environment that the page is about."""
+    project, frame.here = frame.project, here
+    trail = [Crumb(project.title, reverse("project", args=[project.pk])), *crumbs]
+    shared = {"project": project, "sidebar": frame, "crumbs": trail, "place": place, "here": here}
+    return render(request, template, {**shared, **context}, status=status)
+
+
+def load(request: HttpRequest, project_id: str) -> Frame:
+    return Frame.load(person(request), project_id)

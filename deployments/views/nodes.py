@@ -1,0 +1,172 @@
+"""Environments as the tree shows them: their state in a dot and in words, and what this person may do there."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.urls import reverse
+
+from deployments.enums import Kind, State
+from deployments.models import Activity, Release
+from environments import access
+from environments.models import Environment
+from portal.enums import EnvironmentType
+from portal.permissions import Permission
+
+_DEEPEST = 6  # how far the sidebar indents
+_BUSY = {
+    Kind.PUSH: "deploying",
+    Kind.ACTIVATE: "activating",
+    Kind.REDEPLOY: "redeploying",
+    Kind.DEACTIVATE: "deactivating",
+    Kind.BRANCH: "branching",
+    Kind.DELETE: "deleting",
+}
+
+
+@dataclass
+class Node:
+    """An environment in the tree, as this person may see it."""
+
+    environment: Environment
+    allowed: frozenset[Permission]
+    live_number: int | None = None
+    live_at: datetime | None = None
+    open_kind: str | None = None
+    open_state: str | None = None
+    last_state: str | None = None
+    depth: int = 0
+    children: list["Node"] = field(default_factory=list)
+    stands_out: bool = True  # shown in the tree; the rest is folded away behind a count
+
+    @property
+    def indent(self) -> int:
+        return min(self.depth, _DEEPEST)
+
+    @property
+    def url(self) -> str:
+        return reverse("environment", args=[self.environment.project_id, self.environment.name])
+
+    @property
+    def type_label(self) -> str:
+        return self.environment.environment_type.label
+
+    @property
+    def dot(self) -> str:
+        """Which of the shapes in components.css stands for its state."""
+        if self.environment.status == Environment.Status.DELETING:
+            return "attention"
+        if self.open_state:
+            return "running" if self.open_state == State.RUNNING else "pending"
+        if self.last_state == State.FAILED:
+            return "failed"
+        if not self.environment.is_active:
+            return "inactive"
+        return "succeeded" if self.live_number else "attention"
+
+    @property
+    def words(self) -> str:
+        """The state in words; they stand wherever the dot does."""
+        if self.environment.status == Environment.Status.DELETING:
+            return "being deleted"
+        if self.open_state:
+            doing = _BUSY.get(Kind(self.open_kind), "working") if self.open_kind else "working"
+            return doing if self.open_state == State.RUNNING else f"{doing}: waiting for its turn"
+        serves = f", v{self.live_number} serves" if self.live_number else ""
+        if self.last_state == State.FAILED:
+            return f"last activity failed{serves}"
+        if not self.environment.is_active:
+            return "inactive"
+        return f"live, v{self.live_number}" if self.live_number else "nothing deployed yet"
+
+    @property
+    def note(self) -> str:
+        """One short line under the name on the map; `note_at` says whether the release's time belongs behind it."""
+        return f"v{self.live_number}" if self.note_at else self.words
+
+    @property
+    def note_at(self) -> bool:
+        return self.dot == "succeeded"
+
+    @property
+    def shown(self) -> list["Node"]:
+        return [child for child in self.children if child.stands_out]
+
+    @property
+    def aside(self) -> str:
+        return f"v{self.live_number}" if self.live_number else ""
+
+    def may(self, permission: str) -> bool:
+        return Permission(permission) in self.allowed
+
+    def why_not(self, permission: str) -> str:
+        """Empty when the person may; else why not, and who could."""
+        return "" if self.may(permission) else access.denial(self.environment, Permission(permission))
+
+
+def with_states(environments: QuerySet[Environment]) -> QuerySet[Environment]:
+    """The environments with what a Node shows of them, in one query."""
+    live = Release.objects.filter(environment=OuterRef("pk"), state=Release.State.LIVE)
+    activities = Activity.objects.filter(environment=OuterRef("pk"))
+    running_first = activities.filter(state__in=[State.PENDING, State.RUNNING]).order_by("-state", "sequence")
+    ended = activities.filter(state__in=[State.SUCCEEDED, State.FAILED]).order_by("-created_at", "-sequence")
+    return environments.annotate(
+        live_number=Subquery(live.values("number")[:1]),
+        live_at=Subquery(live.values("live_at")[:1]),
+        open_kind=Subquery(running_first.values("kind")[:1]),
+        open_state=Subquery(running_first.values("state")[:1]),
+        last_state=Subquery(ended.values("state")[:1]),
+    )
+
+
+def make(environment: Environment, allowed: frozenset[Permission]) -> Node:
+    """`environment` comes from `with_states`."""
+    names = ("live_number", "live_at", "open_kind", "open_state", "last_state")
+    return Node(environment, allowed, **{name: getattr(environment, name) for name in names})
+
+
+def in_order(nodes: list[Node]) -> list[Node]:
+    """Parents before their children, with depths. Whose parent is not seen stands at the top."""
+    by_key = {node.environment.pk: node for node in nodes}
+    roots: list[Node] = []
+    for node in nodes:
+        parent = by_key.get(node.environment.parent_id or 0)
+        (parent.children if parent else roots).append(node)
+
+    def walk(level: list[Node], depth: int) -> Iterator[Node]:
+        rank = list(EnvironmentType)[::-1]
+        for node in sorted(
+            level, key=lambda each: (rank.index(each.environment.environment_type), each.environment.pk)
+        ):
+            node.depth = depth
+            yield node
+            yield from walk(node.children, depth + 1)
+
+    return list(walk(roots, 0))
+
+
+def fold(ordered: Sequence[Node], default_branch: str) -> None:
+    """Let stand out what runs, what has such children, and what every project has."""
+    for node in reversed(ordered):
+        environment = node.environment
+        node.stands_out = (
+            environment.status != Environment.Status.INACTIVE
+            or environment.environment_type is not EnvironmentType.INTEGRATION
+            or environment.branch == default_branch
+            or node.open_state is not None
+            or any(child.stands_out for child in node.children)
+        )
+
+
+def count(environments: Sequence[Environment]) -> list[tuple[str, int, str]]:
+    """(dot, number, word) of what a project's environments are up to, the most pressing first. From `with_states`."""
+    made = [make(environment, frozenset()).dot for environment in environments]
+    words = {
+        "failed": "failing",
+        "running": "busy",
+        "pending": "waiting",
+        "attention": "not deployed",
+        "succeeded": "live",
+    }
+    return [(dot, made.count(dot), word) for dot, word in words.items() if dot in made]

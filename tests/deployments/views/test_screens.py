@@ -1,0 +1,105 @@
+"""Every page, looked at: pictures into screenshots/, no complaint in the console, nothing wider than a small phone."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+from pytest_django.live_server_helper import LiveServer
+
+from deployments.enums import Kind, State
+from portal.models import Project
+from tests import factories as make
+from tests.deployments.views import scenes
+from tests.e2e.screens import Screen, chromium
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+def paths(scene: scenes.Scene) -> dict[str, str]:
+    project = f"/projects/{scene.project.pk}"
+    inactive = f"{project}/environments/old-banner"
+    return {
+        "projects": "/",
+        "project": f"{project}/",
+        "project-new": "/projects/new",
+        "activities": f"{project}/activities/",
+        "environment": f"{project}/environments/staging/",
+        "environment-failed": f"{project}/environments/vat-rounding/",
+        "environment-inactive": f"{inactive}/",
+        "environment-busy": f"{project}/environments/checkout-redesign/",
+        "deactivate": f"{project}/environments/staging/deactivate",
+        "delete": f"{inactive}/delete",
+        "branch": f"{project}/environments/master/branch",
+        "activity-running": f"{project}/activities/{scene.running.pk}/",
+        "activity-failed": f"{project}/activities/{scene.failed.pk}/",
+        "activity-waiting": f"{project}/activities/{scene.waiting.pk}/",
+        "search": "/search?q=a",
+        "account": "/account/",
+        "missing": "/projects/nothing/",
+    }
+
+
+def look(screen: Screen, pages: dict[str, str], prefix: str = "") -> None:
+    screen.take({prefix + name: path for name, path in pages.items()})
+    assert screen.overflows(pages) == {}
+    assert [trouble for trouble in screen.troubles if "404 (Not Found)" not in trouble] == []
+
+
+def test_ordinary_pages_look_right(chrome: Browser, live_server: LiveServer) -> None:
+    scene = scenes.ordinary()
+    look(Screen(chrome, live_server.url, scene.owner), paths(scene))
+
+
+def test_pages_hold_very_long_and_hostile_names(chrome: Browser, live_server: LiveServer) -> None:
+    scene = scenes.long_names()
+    kept = (
+        "projects",
+        "project",
+        "activities",
+        "environment-busy",
+        "environment-failed",
+        "activity-running",
+        "deactivate",
+    )
+    screen = Screen(chrome, live_server.url, scene.owner)
+    look(screen, {name: path for name, path in paths(scene).items() if name in kept}, "long-")
+
+
+def test_empty_pages_say_what_belongs_there(chrome: Browser, live_server: LiveServer) -> None:
+    newcomer = make.UserFactory(name="Jun Kato")
+    look(Screen(chrome, live_server.url, newcomer), {"projects": "/", "search": "/search?q=nothing"}, "empty-")
+    project = make.ProjectFactory(title="Quiet")
+    make.MembershipFactory(project=project, user=newcomer)
+    make.tree(project)
+    empty = {"project": f"/projects/{project.pk}/", "environment": f"/projects/{project.pk}/environments/master/"}
+    look(Screen(chrome, live_server.url, newcomer), empty, "empty-")
+
+
+def test_a_project_that_could_not_be_created_shows_its_key(chrome: Browser, live_server: LiveServer) -> None:
+    owner = make.UserFactory(name="Jun Kato")
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJq7yO0tT3d1V5r2mG1i4Z8m5s7h0n9k2p4q6w8e1r3t slipway-k4wtvm7ogzr5s"
+    project = make.ProjectFactory(
+        title="Private shop", state=Project.State.FAILED, source=Project.Source.GIT,
+        source_name="ssh://git@git.example.com/team/shop.git", deploy_key_public=key,
+    )  # fmt: skip
+    make.MembershipFactory(project=project, user=owner)
+    activity = make.ActivityFactory(
+        environment=None, project=project, kind=Kind.PROJECT_CREATE, state=State.FAILED, actor=owner,
+        outcome="git.example.com refused the deploy key: Permission denied (publickey).", error_id="clone-denied",
+    )  # fmt: skip
+    make.write_log(
+        activity,
+        "Cloning ssh://git@git.example.com/team/shop.git\ngit@git.example.com: Permission denied (publickey).\n",
+    )
+    look(Screen(chrome, live_server.url, owner), {"project-failed": f"/projects/{project.pk}/"})
+
+
+def test_strangers_see_the_sign_in_and_nothing_else(chrome: Browser, live_server: LiveServer) -> None:
+    make.UserFactory()
+    look(Screen(chrome, live_server.url, None), {"login": "/account/login/"})
