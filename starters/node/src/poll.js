@@ -8,7 +8,7 @@ export const OPTIONS = {
   roastery: "At the roastery around the corner",
   deck: "On the roof deck, with blankets",
 };
-export const REACTIONS = ["👋", "☕", "🍰", "⛵"];
+export const REACTIONS = ["♥", "★", "☀", "☕"];
 
 const CHANNEL = "poll:events";
 const PRESENT_MS = 30_000;

@@ -20,7 +20,7 @@ app.use(express.urlencoded({ extended: false, limit: "4kb" }));
 app.use((request, response, next) => {
   response.set("X-Content-Type-Options", "nosniff");
   response.set("Cache-Control", "no-store");
-  response.set("Content-Security-Policy", "default-src 'self'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'");
+  response.set("Content-Security-Policy", "default-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'");
   next();
 });
 

@@ -16,7 +16,8 @@ def migrate() -> list[str]:
     with psycopg.connect(**platform.database()) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         connection.execute(
-            "CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+            "CREATE TABLE IF NOT EXISTS schema_migrations"
+            " (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
         )
         known = {name for (name,) in connection.execute("SELECT name FROM schema_migrations")}
         for file in sorted(FOLDER.glob("[0-9][0-9][0-9][0-9]_*.sql")):
