@@ -138,7 +138,7 @@ def _take_back(activity: Activity) -> None:
     if activity.kind == Kind.PROJECT_CREATE:
         Project.objects.filter(pk=activity.project_id).update(state=Project.State.FAILED)
     elif activity.kind == Kind.DELETE:
-        Environment.objects.filter(pk=activity.environment_id).update(status=Environment.Status.INACTIVE)
+        Environment.objects.filter(activities=activity).update(status=Environment.Status.INACTIVE)
 
 
 def _check_not_deleting(environment: Environment) -> None:

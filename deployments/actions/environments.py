@@ -86,7 +86,7 @@ def deactivate(environment: Environment, *, by: User | None, address: str = "") 
 def branch(
     parent: Environment, *, name: str, title: str = "", by: User | None, activate: bool = False, address: str = ""
 ) -> Activity:
-    """Make a branch from the parent's head, with its environment. Raises Invalid (field "branch" or "title"), Conflict."""
+    """Make a branch from the parent's head, with its environment. Raises Invalid (field branch or title), Conflict."""
     if by is not None:
         access.check(by, parent, Permission.BRANCH)
     names.check_branch(name)

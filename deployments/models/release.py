@@ -20,7 +20,7 @@ class Release(models.Model):
     subject = models.CharField(max_length=300, blank=True)
     author = models.CharField(max_length=200, blank=True)
     slugs = models.JSONField(default=dict)  # app name -> slug id
-    configuration = models.JSONField(default=dict)  # what the runtime was given: see environments.runtimes.base.ReleaseSpec
+    configuration = models.JSONField(default=dict)  # its apps, services and routes, for display; holds no secret
     ports = models.JSONField(default=dict)  # app or worker name -> TCP port leased to it
     created_at = models.DateTimeField(auto_now_add=True)
     live_at = models.DateTimeField(null=True, blank=True)

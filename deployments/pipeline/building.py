@@ -24,10 +24,10 @@ def build(context: Context, deployment: Deployment, app: App) -> str | None:
     slug = settings.HOME.slug(context.project.pk, slug_id)
     context.heading(f"Building application {app.name}", f"({app.type}, tree {tree[:7]})")
     if slug.is_dir():
-        return _reused(context)
+        return _reused(context, slug)
     with _lock(context, slug):
         if slug.is_dir():
-            return _reused(context)
+            return _reused(context, slug)
         work = deployment.workspace / app.name
         shutil.rmtree(work, ignore_errors=True)
         repositories.export(deployment.repository, deployment.commit.sha, app.source_root, work)
@@ -39,7 +39,9 @@ def build(context: Context, deployment: Deployment, app: App) -> str | None:
             app=app,
             tree=work,
             cache=cache,
-            env=variables.build_environment(project=context.project, app=app, tree_id=tree),
+            env=variables.build_environment(
+                project=context.project, app=app, tree_id=tree, flavour=deployment.manifest.flavour
+            ),
         )
         context.runtime.build(spec, context.watch(total=settings.BUILD_TIMEOUT))
         context.check()
@@ -48,7 +50,8 @@ def build(context: Context, deployment: Deployment, app: App) -> str | None:
     return None
 
 
-def _reused(context: Context) -> str:
+def _reused(context: Context, slug: Path) -> str:
+    os.utime(slug)  # the reconciler removes those that nobody used for long
     context.say("Reusing existing build for this tree", GREEN)
     return "reused"
 

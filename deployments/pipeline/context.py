@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
-
 from deployments.logs import LogWriter
 from deployments.models import Activity
 from deployments.pipeline.keeper import Keeper

@@ -35,7 +35,7 @@ def _branch(context: Context) -> str | None:
 def _delete(context: Context) -> str | None:
     title = context.activity.parameters["title"]
     with state.fenced(context.activity):
-        Environment.objects.filter(pk=context.activity.environment_id).delete()
+        Environment.objects.filter(activities=context.activity).delete()
     context.activity.environment = None
     live.publish(f"project:{context.project.pk}", "environment")
     context.outcome = f"{title} and its branch are deleted."
@@ -47,7 +47,7 @@ def _resumes(activity: Activity) -> bool:
 
 
 def _undo(activity: Activity, runtime: Runtime) -> None:
-    deleting = Environment.objects.filter(pk=activity.environment_id, status=Environment.Status.DELETING)
+    deleting = Environment.objects.filter(activities=activity, status=Environment.Status.DELETING)
     deleting.update(status=Environment.Status.INACTIVE)
 
 

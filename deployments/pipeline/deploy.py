@@ -98,11 +98,11 @@ def _check(context: Context, deployment: Deployment) -> str | None:
 
 def _introduce(context: Context, deployment: Deployment) -> None:
     commits = context.activity.parameters.get("commits") or []
-    if context.activity.kind == Kind.PUSH:
+    if commits or context.activity.kind == Kind.PUSH:
         context.log.line(f"Found {len(commits)} new commit{'' if len(commits) == 1 else 's'}")
-    elif context.activity.kind == Kind.ACTIVATE:
+    if context.activity.kind == Kind.ACTIVATE:
         context.log.line(f"Activating environment {context.environment.name}")
-    else:
+    elif context.activity.kind == Kind.REDEPLOY:
         context.log.line(f"Redeploying environment {context.environment.name}")
 
 

@@ -17,8 +17,8 @@ from deployments.pipeline.failures import Failure
 from environments import edge
 from environments.manifest import App
 from environments.models import Environment, Host
-from environments.runtimes.base import RuntimeFailure
 from environments.routing import platform_routes
+from environments.runtimes.base import RuntimeFailure
 
 _PORTS = range(20000, 32000)  # below the range the kernel hands out for outgoing connections
 _TRIES = 200

@@ -2,14 +2,16 @@
 that whoever takes a deployment over, restarts a release or opens a shell in it works with what was put live."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 
 from deployments.models import Release
 from environments import repositories, routing, variables
 from environments.backing import engine_for
-from environments.manifest import App, Manifest, Worker, load
+from environments.manifest import App, Manifest, Relationship, Worker, load
 from environments.models import Environment, Service
 from environments.routing import ResolvedRoute
 from environments.runtimes.base import Place, ProgramSpec, ReleaseSpec, ServiceSpec
@@ -69,19 +71,77 @@ def release_spec(release: Release, manifest: Manifest | None = None) -> ReleaseS
     """What the release runs as. `manifest` is read from its commit unless it is given. Raises ManifestError."""
     environment = release.environment
     manifest = manifest or manifest_of(environment.project_id, release.commit)
-    services = service_specs(environment)
-    routes = routes_of(environment, manifest)
-    programs: list[ProgramSpec] = []
-    for app in manifest.apps:
-        if app.name in release.slugs:
-            programs.append(_program(release, manifest, routes, services, app, None))
-            programs += [_program(release, manifest, routes, services, app, each) for each in app.workers.values()]
+    making = _Making(release, manifest, routes_of(environment, manifest), service_specs(environment))
     return ReleaseSpec(
         place=place_of(environment),
         number=release.number,
-        programs=programs,
-        routes=routes,
-        hosts=_addresses(manifest, services),
+        programs=list(making.programs()),
+        routes=making.routes,
+        hosts={},
         public=environment.environment_type is EnvironmentType.PRODUCTION,
         portal_url=settings.PUBLIC_URL,
     )
+
+
+@dataclass(frozen=True)
+class _Making:
+    release: Release
+    manifest: Manifest
+    routes: tuple[ResolvedRoute, ...]
+    services: Mapping[str, ServiceSpec]
+
+    def programs(self) -> Iterator[ProgramSpec]:
+        for app in self.manifest.apps:
+            yield self._program(app, None)
+            for worker in app.workers.values():
+                yield self._program(app, worker)
+
+    def _program(self, app: App, worker: Worker | None) -> ProgramSpec:
+        release, environment = self.release, self.release.environment
+        slug_id = release.slugs[app.name]
+        port = None if worker else release.ports.get(app.name)
+        relationships = self._relationships(worker.relationships if worker else app.relationships)
+        return ProgramSpec(
+            name=worker.full_name if worker else app.name,
+            app=app,
+            worker=worker,
+            slug=settings.HOME.slug(environment.project_id, slug_id),
+            env=variables.run_environment(
+                project=environment.project,
+                environment=environment,
+                app=app,
+                worker=worker,
+                tree_id=slug_id.rsplit("-", 2)[1],  # see environments.slugs
+                relationships=relationships,
+                routes=self.routes,
+                port=port,
+                flavour=self.manifest.flavour,
+            ),
+            port=port,
+            hosts={f"{name}.internal": str(entries[0]["ip"]) for name, entries in relationships.items()},
+        )
+
+    def _relationships(self, asked: Mapping[str, Relationship]) -> dict[str, list[dict[str, Any]]]:
+        found = {}
+        for name, relationship in asked.items():
+            entry = self._entry(name, relationship)
+            if entry is not None:
+                found[name] = [entry]
+        return found
+
+    def _entry(self, name: str, relationship: Relationship) -> dict[str, Any] | None:
+        spec = self.services.get(relationship.service)
+        if spec is not None:
+            return engine_for(spec.engine).relationship(spec, name, relationship.endpoint)
+        port = self.release.ports.get(relationship.service)
+        if port is None:  # an app that listens on a socket, which no other sandbox sees
+            return None
+        environment = self.release.environment
+        return variables.app_entry(
+            relationship=name,
+            app=self.manifest.app(relationship.service),
+            endpoint=relationship.endpoint,
+            address="127.0.0.1",
+            port=port,
+            cluster=f"{environment.project_id}-{environment.machine_name}",
+        )

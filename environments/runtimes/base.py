@@ -87,6 +87,7 @@ class ProgramSpec:
     slug: Path
     env: Mapping[str, str]
     port: int | None  # leased to it; None when it listens on a socket
+    hosts: Mapping[str, str] = field(default_factory=dict)  # "<relationship>.internal" -> address, for it alone
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class ReleaseSpec:
     number: int
     programs: Sequence[ProgramSpec]
     routes: Sequence[ResolvedRoute]
-    hosts: Mapping[str, str]  # "<relationship>.internal" -> address
+    hosts: Mapping[str, str]  # host name -> address, for all its programs
     public: bool  # false: only for visitors that the portal lets in
     portal_url: str
     version: int = 1

@@ -1,4 +1,4 @@
-"""A runtime that runs nothing of strangers, for tests of everything around it; held to the same contract as the real one.
+"""A runtime that runs nothing of strangers, for tests of what is around it; held to the same contract as the real one.
 
 What it has is on disk below the home, so that separate processes agree about it. Scripts are not given to a shell: of
 their lines only `echo TEXT`, `sleep SECONDS`, `exit CODE` and `file NAME` (writes one into the tree) mean something.

@@ -1,7 +1,6 @@
 """The programs of a release: apps, php-fpm, workers, crons and nginx, each with its sandbox."""
 
 import json
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +103,7 @@ class Plan:
         unlink = [self._sockets / f"a{index}" / "fpm.sock"]
         log = self._layout.log(spec.name, "php")
         return self._planned(
-            index, spec, f"f{index}", php.argv(version), files, log, stop=signal.SIGQUIT, unlink=unlink
+            index, spec, f"f{index}", php.argv(version), files, log, stop="QUIT", unlink=unlink
         )
 
     def _crons(self, index: int, spec: ProgramSpec) -> Planned:
@@ -135,7 +134,7 @@ class Plan:
         files: Mapping[str, str],
         log: Path,
         *,
-        stop: signal.Signals = signal.SIGTERM,
+        stop: str = "TERM",
         unlink: Sequence[Path] = (),
         after: Path | None = None,
     ) -> Planned:
@@ -155,7 +154,7 @@ class Plan:
             read_only=[(spec.slug, "/app"), (self._layout.logs, _LOGS)],
             writable=[(self._sockets / f"a{index}", _RUN)],
             cwd="/app",
-            hosts={**spec.app.additional_hosts, **self._release.hosts},
+            hosts={**spec.app.additional_hosts, **self._release.hosts, **spec.hosts},
             memory=self._memory,
             file_size=_LARGEST_FILE,
             label=label,
@@ -205,7 +204,7 @@ class Plan:
             sandbox.command(path),
             self._layout.logs / "access.log",
             errors=self._layout.logs / "error.log",
-            stop_signal=signal.SIGQUIT,
+            stop_signal="QUIT",
             stop_wait=nginx.DRAIN + 5,
             priority=900,
         )
