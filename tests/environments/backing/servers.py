@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pwd
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 
 from environments.backing.base import Engine
 from environments.runtimes.base import Place, Sandbox, ServiceSpec
+from environments.runtimes.local import sandbox
 
 USER = "slipway"
 T = TypeVar("T")
@@ -87,15 +89,24 @@ def free_address(port: int) -> str:
             return address
 
 
-def start(sandbox: Sandbox, log: Path) -> "subprocess.Popen[bytes]":
+def sandboxed(box: Sandbox, folder: Path) -> Sandbox:
+    """The same program, to be started in a sandbox of the local runtime."""
+    description, launch = folder / "description.json", folder / "launch.py"
+    shutil.copy(sandbox.LAUNCH, launch)  # the checkout may be closed to the other user
+    launch.chmod(0o644)
+    unprivileged(sandbox.write, description, box)
+    return replace(box, argv=[sandbox.interpreter(), "-IS", str(launch), str(description)], env={}, cwd="/")
+
+
+def start(box: Sandbox, log: Path) -> "subprocess.Popen[bytes]":
     drop = ["setpriv", "--pdeathsig", "KILL"]
     if is_root():
         drop += [f"--reuid={USER}", f"--regid={USER}", "--clear-groups"]
     with log.open("ab") as output:
         return subprocess.Popen(
-            [*drop, "--", *sandbox.argv],
-            env={"PATH": "/usr/bin:/bin", **sandbox.env},
-            cwd=sandbox.cwd,
+            [*drop, "--", *box.argv],
+            env={"PATH": "/usr/bin:/bin", **box.env},
+            cwd=box.cwd,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -138,9 +149,10 @@ class Server:
     def is_ready(self) -> bool:
         return unprivileged(self.engine.ready, self.spec, self.sockets)
 
-    def start(self) -> None:
+    def start(self, *, confined: bool = False) -> None:
         started = time.monotonic()
-        self.process = start(self.engine.program(self.spec, self.data, self.sockets), self.home / "log")
+        box = self.engine.program(self.spec, self.data, self.sockets)
+        self.process = start(sandboxed(box, self.home) if confined else box, self.home / "log")
         while not self.engine.ready(self.spec, self.sockets):
             assert self.process.poll() is None, (self.home / "log").read_text()
             assert time.monotonic() - started < 30, (self.home / "log").read_text()
@@ -151,7 +163,7 @@ class Server:
         """Stop it as the runtime would, or with another signal; its exit code."""
         assert self.process is not None
         wanted = self.engine.program(self.spec, self.data, self.sockets).stop_signal
-        os.kill(self.process.pid, number or getattr(signal, f"SIG{wanted}"))
+        os.killpg(self.process.pid, number or getattr(signal, f"SIG{wanted}"))
         code = self.process.wait(20)
         self.process = None
         return code

@@ -275,6 +275,22 @@ def test_its_sandbox_holds_its_own_folders_and_nothing_else(server: Server) -> N
     assert sandbox.label == "e1-s-db"
 
 
+def test_it_runs_in_a_sandbox_of_the_local_runtime_and_ends_well_there(asked: str, make_server: MakeServer) -> None:
+    server = make_server(asked)
+    server.create()
+    server.start(confined=True)
+    server.configure()
+    with connect(server.relationship()) as client:
+        client.write("kept")
+    assert server.stop() == 0
+    server.start(confined=True)
+    with connect(server.relationship()) as client:
+        assert client.read() == "kept"
+    server.stop(signal.SIGKILL)
+    server.start(confined=True)
+    assert server.is_ready()
+
+
 def test_new_secrets_keep_those_that_are_known(asked: str) -> None:
     engine = engine_for(asked)
     known = engine.new_secrets({})
