@@ -143,6 +143,8 @@ class _Fetch:
             replace(self._watch, output=progress.feed, should_stop=self._too_large),
         )
         progress.end()
+        self._checked = 0.0
+        self._too_large()
 
     def _git(self, arguments: list[str], watch: Watch) -> str:
         seen: list[bytes] = []
@@ -245,7 +247,9 @@ def _arrange(bare: Path, head: str) -> Imported:
         del present[name]
         updates.append(f"delete refs/heads/{name}")
         notes.append(f"The branch {_shown(name)} was left out: its name cannot be an environment's.")
-    repositories.update_refs(bare, updates)
+    # Deletions first, by themselves: a branch may need the place where another one's folder was.
+    for kind in ("delete", "update"):
+        repositories.update_refs(bare, [line for line in updates if line.startswith(kind)])
     return Imported(commit=commit, branches=[*TREE, *present], notes=notes)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.enums import State
+from deployments.enums import Kind, State
 from deployments.models import Activity, LogChunk, Push
 from environments import repositories
 from environments.models import Environment
@@ -195,7 +195,7 @@ def test_the_push_option_activates_the_new_environment(client: Client, project: 
     options = ["-o", "environment.status=active", "-o", "environment.title=My feature", "-o", "colour=blue"]
     done = client.git("push", *options, "origin", "HEAD:feature", at=work)
     activity = Activity.objects.get()
-    assert activity.parameters["activate"] is True
+    assert activity.kind == Kind.ACTIVATE
     assert activity.environment is not None
     assert activity.environment.title == "My feature"
     assert 'push option "colour" is not known' in done.stderr
