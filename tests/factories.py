@@ -119,7 +119,9 @@ class ActivityFactory(DjangoModelFactory):
     actor = factory.SubFactory(UserFactory)
     actor_name = factory.LazyAttribute(lambda made: str(made.actor) if made.actor else "Slipway")
     sequence = factory.Sequence(lambda n: n + 1)
-    started_at = factory.LazyAttribute(lambda made: None if made.state == State.PENDING else timezone.now())
+    started_at = factory.LazyAttribute(
+        lambda made: None if made.state == State.PENDING else timezone.now() - timedelta(seconds=6.2)
+    )
     finished_at = factory.LazyAttribute(lambda made: timezone.now() if State(made.state).is_final else None)
 
     @classmethod

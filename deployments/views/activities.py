@@ -56,7 +56,6 @@ def activity(request: HttpRequest, project_id: str, activity_id: str) -> HttpRes
         frame.Crumb(feed.title(shown)),
         here=node.environment.name if node else "",
         place="" if node else "activities",
-        node=node,
         words=words,
         found=log_view.search(shown, words) if words else None,
         **context(shown, framed, around=_number(request.GET.get("line"))),

@@ -83,6 +83,8 @@ class Node:
     @property
     def note(self) -> str:
         """One short line under the name on the map; `note_at` says whether the release's time belongs behind it."""
+        if self.dot == "failed" and self.live_number:
+            return f"failed · v{self.live_number} serves"
         return f"v{self.live_number}" if self.note_at else self.words
 
     @property

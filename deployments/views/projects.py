@@ -17,7 +17,7 @@ from portal.errors import SlipwayError
 from portal.models import Project
 from portal.requests import address, person
 
-_FEED = 12  # lines of "latest activity"
+_FEED = 8  # lines of "latest activity"
 
 
 def clone_url(project: Project) -> str:
@@ -34,8 +34,9 @@ def projects(request: HttpRequest) -> HttpResponse:
         Q(environment__in=[each.pk for each in seen]) | Q(environment=None, kind=Kind.PROJECT_CREATE)
     )
     newest = visible.order_by("-created_at", "-sequence").values("pk")[:1]
-    found = list(Project.objects.visible_to(user).annotate(latest=Subquery(newest)))
-    shown = Activity.objects.filter(pk__in=[each.latest for each in found]).select_related("environment", "project")
+    found = list(Project.objects.visible_to(user))
+    latest = Project.objects.visible_to(user).annotate(latest=Subquery(newest)).values("latest")
+    shown = Activity.objects.filter(pk__in=latest).select_related("environment", "project")
     entries = {entry.activity.project_id: entry for entry in feed.entries(shown)}
     rows = [
         {
@@ -45,7 +46,8 @@ def projects(request: HttpRequest) -> HttpResponse:
         }
         for project in found
     ]
-    return render(request, "portal/projects.html", {"rows": rows, "crumbs": [frame.Crumb("Projects")]})
+    context = {"rows": rows, "states": nodes.count(seen), "crumbs": [frame.Crumb("Projects")]}
+    return render(request, "portal/projects.html", context)
 
 
 @login_required

@@ -59,14 +59,6 @@
       copy.classList.add("copied"); say("Copied");
       setTimeout(() => copy.classList.remove("copied"), 1600);
     }
-    const opener = event.target.closest("[data-dialog]");
-    if (opener) {
-      const dialog = document.getElementById(opener.dataset.dialog);
-      if (dialog && dialog.showModal) { event.preventDefault(); dialog.showModal(); }
-    }
-    const closer = event.target.closest("[data-close]");
-    if (closer && closer.closest("dialog")) { event.preventDefault(); closer.closest("dialog").close(); }
-    if (event.target instanceof HTMLDialogElement) event.target.close();
     document.querySelectorAll("details[data-menu][open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
   });
   // The clipboard API is missing where the portal is reached over plain HTTP on another host.
@@ -139,6 +131,26 @@
   };
   setInterval(tick, 1000);
 
+  // ---- States are said once, when they change; the counting seconds beside them are not ------------------------------
+  let state = document.querySelector("[data-state]")?.dataset.state;
+  document.body.addEventListener("htmx:sseMessage", () => {
+    const now = document.querySelector("[data-state]")?.dataset.state;
+    if (now && now !== state) say(state = now);
+  });
+  // A place that is replaced as a whole keeps what was unfolded in it.
+  let unfolded = [];
+  document.body.addEventListener("htmx:beforeSwap", (event) => {
+    unfolded = [...(event.detail.target?.querySelectorAll("details[open][id]") || [])].map((each) => each.id);
+  });
+  document.body.addEventListener("htmx:afterSettle", () => unfolded.splice(0).forEach((id) => {
+    const each = document.getElementById(id);
+    if (each) each.open = true;
+  }));
+  // A page that shows something come into being starts anew when it is there.
+  document.body.addEventListener("htmx:sseClose", (event) => {
+    if (event.detail.type === "message" && document.querySelector("[data-reload-at-end]")) location.reload();
+  });
+
   // ---- Log ----------------------------------------------------------------------------------------------------------
   const log = document.getElementById("log");
   if (!log) return;
@@ -163,14 +175,17 @@
     if (following && !atEnd()) setFollowing(false); else if (!following && atEnd()) setFollowing(true);
   }, { passive: true });
 
+  // A page left open on a long log keeps its newest lines; "Show earlier lines" brings the others back.
   const prune = () => {
-    let surplus = log.children.length > 1 ? log.querySelectorAll("p").length - MOST_LINES : 0;
-    while (surplus > 0 && log.children.length > 1) {
-      const oldest = log.firstElementChild;
-      surplus -= oldest.childElementCount; oldest.remove();
-      const more = document.getElementById("log-earlier");
-      if (!more) break;
-    }
+    let surplus = view.querySelectorAll(".log-all p[id^='L']").length - MOST_LINES;
+    if (surplus <= 0) return;
+    view.querySelectorAll(".earlier").forEach((block) => { surplus -= block.querySelectorAll("p").length; block.remove(); });
+    while (surplus > 0 && log.children.length > 1) { surplus -= log.firstElementChild.childElementCount; log.firstElementChild.remove(); }
+    const more = document.getElementById("log-earlier"), first = log.querySelector("p")?.id.slice(1);
+    if (!more || !first) return;
+    const link = more.querySelector("a");
+    more.hidden = false; link.href = `?line=${first}#L${first}`; link.setAttribute("hx-get", `${more.dataset.log}?before=${first}`);
+    htmx.process(more);
   };
   // Nothing twice: a chunk that is on the page already is not put there again.
   document.body.addEventListener("htmx:sseBeforeMessage", (event) => {
@@ -183,7 +198,7 @@
     const count = document.getElementById("log-count"), line = log.lastElementChild?.lastElementChild;
     if (count && line) { const n = Number(line.id.slice(1)); count.textContent = `${n.toLocaleString("en")} ${n === 1 ? "line" : "lines"}`; }
     document.getElementById("log-empty")?.remove();
-    if (following) { ours = performance.now(); toEnd(); if (log.dataset.prune !== "no") prune(); }
+    if (following) { ours = performance.now(); toEnd(); prune(); }
   });
 
   for (const [name, label] of [["wrap", "log-wrap"], ["times", "log-times"]]) {
