@@ -156,7 +156,7 @@ class MariaDB:
                 _lock_others(cursor, [username(endpoint.name) for endpoint in layout.endpoints])
         except (pymysql.MySQLError, OSError) as error:
             message = f'MariaDB refused the configuration of the service "{spec.name}": {_reason(error)}'
-            raise RuntimeFailure("service-configuration", message) from error
+            raise RuntimeFailure("service-configuration", message, by_user=_from_server(error)) from error
 
     def relationship(self, spec: ServiceSpec, relationship: str, endpoint: str) -> dict[str, Any]:
         name = base.pick_endpoint(spec, endpoint, self.endpoints(spec.asked, spec.configuration))
@@ -274,6 +274,11 @@ def _lock_others(cursor: "pymysql.cursors.Cursor", wanted: Sequence[str]) -> Non
     for name, host in cursor.fetchall():
         if name not in (ADMIN, "mariadb.sys", "PUBLIC", *wanted):
             cursor.execute(f"ALTER USER {_quote(name)}@{_quote(host)} ACCOUNT LOCK")
+
+
+def _from_server(error: Exception) -> bool:
+    """It refused what was asked for; other numbers are the client library's, for a server that cannot be reached."""
+    return bool(error.args) and isinstance(error.args[0], int) and 1000 <= error.args[0] < 2000
 
 
 def _reason(error: Exception) -> str:

@@ -151,7 +151,8 @@ class PostgreSQL:
                         connection.execute(statement)
         except (psycopg.Error, OSError) as error:
             message = f'PostgreSQL refused the configuration of the service "{spec.name}": {error}'
-            raise RuntimeFailure("service-configuration", message) from error
+            refused = isinstance(error, psycopg.Error) and error.sqlstate is not None
+            raise RuntimeFailure("service-configuration", message, by_user=refused) from error
 
     def relationship(self, spec: ServiceSpec, relationship: str, endpoint: str) -> dict[str, Any]:
         name = base.pick_endpoint(spec, endpoint, self.endpoints(spec.asked, spec.configuration))

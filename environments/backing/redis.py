@@ -120,7 +120,7 @@ class Redis:
                     connection.acl_deluser(name)
         except (redis.RedisError, OSError) as error:
             message = f'Redis refused the configuration of the service "{spec.name}": {error}'
-            raise RuntimeFailure("service-configuration", message) from error
+            raise RuntimeFailure("service-configuration", message, by_user=False) from error
 
     def relationship(self, spec: ServiceSpec, relationship: str, endpoint: str) -> dict[str, Any]:
         name = base.pick_endpoint(spec, endpoint, self.endpoints(spec.asked, spec.configuration))

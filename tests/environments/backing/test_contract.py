@@ -315,6 +315,7 @@ def test_configure_says_what_is_wrong_when_the_server_is_away(asked: str, make_s
     with pytest.raises(RuntimeFailure, match='refused the configuration of the service "db"') as failed:
         server.configure()
     assert failed.value.error_id == "service-configuration"
+    assert not failed.value.by_user
 
 
 def test_it_is_small_and_quick(server: Server, record_property: Any) -> None:

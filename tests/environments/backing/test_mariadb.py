@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 
+from environments.runtimes.base import RuntimeFailure
+
 from . import servers
 from .clients import REFUSED, connect
 from .conftest import MakeServer
@@ -81,6 +83,14 @@ def test_a_changed_property_holds_without_a_restart(server: Server) -> None:
     server.configure()
     with connect(server.relationship()) as client:
         assert client.ask("SELECT @@max_allowed_packet") == ((32 * 1024**2,),)
+
+
+def test_a_collation_that_the_server_lacks_is_the_users_to_mend(server: Server) -> None:
+    properties = {"default_collation": "utf8mb4_klingon_ci"}
+    server.reconfigured(configuration=CONFIGURATION | {"properties": properties})
+    with pytest.raises(RuntimeFailure, match="Unknown collation: 'utf8mb4_klingon_ci'") as failed:
+        server.configure()
+    assert failed.value.by_user
 
 
 def test_rights_that_are_taken_away_are_gone_and_data_stays(server: Server) -> None:
