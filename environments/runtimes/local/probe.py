@@ -1,8 +1,10 @@
 """Asks a new release for real pages through a door of its own, until it answers properly or cannot be expected to."""
 
 import http.client
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from environments.process import Stopped, Watch
@@ -11,92 +13,118 @@ from environments.runtimes.base import Probe, ReleaseSpec
 from environments.runtimes.local.supervisor import UnixConnection
 from environments.runtimes.local.watching import Crashes, tail
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2
 _NOT_YET = (502, 503, 504)
 _BROKEN_FOR = 10.0  # seconds that a program may answer with errors while it warms up
 _ONE_REQUEST = 30.0
+_CRASHES_EVERY = 0.25  # seconds between questions to supervisord
+
+Listens = Path | int | None
 
 
-def ask(
-    release: ReleaseSpec, socket: Path, crashes: Crashes, logs: dict[str, Path], timeout: float, watch: Watch
-) -> Probe:
-    """`logs` by program name. The timeout is for all of it, in seconds."""
-    began = time.monotonic()
-    last = Probe(True, None, 0.0)
-    for route in _one_per_app(release):
-        last = _ask_route(release, route, socket, crashes, logs, began, timeout, watch)
-        if not last.ok:
-            break
-    return last
+@dataclass
+class Prober:
+    """One look at a release. `listens` says where each app must listen, `logs` where each program logs."""
+
+    release: ReleaseSpec
+    door: Path
+    listens: Mapping[str, Listens]
+    logs: Mapping[str, Path]
+    crashes: Crashes
+    watch: Watch
+    timeout: float  # seconds, for all of it
+    began: float = field(default_factory=time.monotonic)
+    _looked: float = 0.0
+
+    def ask(self) -> Probe:
+        answer = Probe(True, None, 0.0)
+        for route in self._one_per_app():
+            answer = self._until_answered(route)
+            if not answer.ok:
+                break
+        return answer
+
+    def _one_per_app(self) -> Iterator[ResolvedRoute]:
+        """The primary route first, then one for each other app that routes lead to."""
+        seen: set[str] = set()
+        for route in sorted(self.release.routes, key=lambda route: not route.primary):
+            app = route.upstream or ""
+            if route.type == "upstream" and app in self.listens and app not in seen:
+                seen.add(app)
+                yield route
+
+    def _until_answered(self, route: ResolvedRoute) -> Probe:
+        pause, broken_since = _FIRST_PAUSE, None
+        while True:
+            reason = self.watch.should_stop()
+            if reason is not None:
+                raise Stopped(reason)
+            asked = time.monotonic()
+            left = self.began + self.timeout - asked
+            status = self._status(route, min(max(left, 0.1), _ONE_REQUEST))
+            took = (time.monotonic() - asked) * 1000
+            if status is not None and status < 500:
+                return Probe(True, status, took)
+            if status is not None and status not in _NOT_YET:
+                broken_since = broken_since or asked
+                if asked - broken_since > _BROKEN_FOR:
+                    return Probe(False, status, took, f"The app answers {route.url} with status {status}.")
+            crashed = self._crashed()
+            if crashed is not None:
+                reason = f"A program of the release ends again and again.\n{tail(self.logs[crashed])}"
+                return Probe(False, status, took, reason.rstrip())
+            if left <= 0:
+                return Probe(False, status, took, self._never(route))
+            time.sleep(min(pause, max(left, 0)))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    def _status(self, route: ResolvedRoute, timeout: float) -> int | None:
+        """The status of the answer, None when there is none. An app that does not listen yet is not asked: nginx
+        would write an error into a log that people read."""
+        if not _accepts(self.listens[route.upstream or ""]):
+            return None
+        connection = UnixConnection(str(self.door), timeout=timeout)
+        host = route.host.replace("*.", "probe.", 1)
+        headers = {"Host": host, "User-Agent": "Slipway", "X-Forwarded-For": "127.0.0.1"}
+        try:
+            connection.request("GET", route.path, headers=headers)
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def _crashed(self) -> str | None:
+        if time.monotonic() - self._looked < _CRASHES_EVERY:
+            return None
+        self._looked = time.monotonic()
+        return self.crashes.seen()
+
+    def _never(self, route: ResolvedRoute) -> str:
+        listens = self.listens[route.upstream or ""]
+        must = {
+            int: f" It must listen on port {listens}, given to it in $PORT.",
+            Path: " It must listen on the Unix socket given to it in $SOCKET.",
+        }
+        php = isinstance(listens, Path) and listens.name == "fpm.sock"
+        where = "" if php or listens is None else must[int if isinstance(listens, int) else Path]
+        message = f"The app did not answer within {self.timeout:g} seconds.{where}"
+        said = (tail(log) for name, log in self.logs.items() if not name.endswith("-nginx"))
+        return "\n".join([message, *filter(None, said)])
 
 
-def _ask_route(
-    release: ReleaseSpec,
-    route: ResolvedRoute,
-    socket: Path,
-    crashes: Crashes,
-    logs: dict[str, Path],
-    began: float,
-    timeout: float,
-    watch: Watch,
-) -> Probe:
-    pause, broken_since = _FIRST_PAUSE, None
-    while True:
-        reason = watch.should_stop()
-        if reason is not None:
-            raise Stopped(reason)
-        asked = time.monotonic()
-        left = began + timeout - asked
-        status = _request(socket, route, min(max(left, 0.1), _ONE_REQUEST))
-        took = (time.monotonic() - asked) * 1000
-        if status is not None and status < 500:
-            return Probe(True, status, took)
-        if status is not None and status not in _NOT_YET:
-            broken_since = broken_since or asked
-            if asked - broken_since > _BROKEN_FOR:
-                return Probe(False, status, took, f"The app answers {route.url} with status {status}.")
-        crashed = crashes.seen()
-        if crashed is not None:
-            reason = f"A program of the release ends again and again.\n{tail(logs[crashed])}".rstrip()
-            return Probe(False, status, took, reason)
-        if left <= 0:
-            return Probe(False, status, took, _never(release, route, timeout, logs))
-        time.sleep(min(pause, max(left, 0)))
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
-
-
-def _one_per_app(release: ReleaseSpec) -> Iterator[ResolvedRoute]:
-    """The primary route first, then one for each other app that routes lead to."""
-    apps = {program.app.name for program in release.programs if program.worker is None}
-    seen: set[str] = set()
-    for route in sorted(release.routes, key=lambda route: not route.primary):
-        if route.type == "upstream" and route.upstream in apps and route.upstream not in seen:
-            seen.add(route.upstream)
-            yield route
-
-
-def _request(socket: Path, route: ResolvedRoute, timeout: float) -> int | None:
-    """The status of the answer, None when there is none."""
-    connection = UnixConnection(str(socket), timeout=timeout)
-    host = route.host.replace("*.", "probe.", 1)
-    try:
-        connection.request(
-            "GET", route.path, headers={"Host": host, "User-Agent": "Slipway", "X-Forwarded-For": "127.0.0.1"}
-        )
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-
-
-def _never(release: ReleaseSpec, route: ResolvedRoute, timeout: float, logs: dict[str, Path]) -> str:
-    program = next(
-        program for program in release.programs if program.worker is None and program.app.name == route.upstream
-    )
-    where = f"port {program.port}, given in $PORT" if program.port is not None else "the Unix socket given in $SOCKET"
-    message = f"The app did not answer within {timeout:g} seconds. It must listen on {where}."
-    if program.app.language == "php" and program.app.upstream.protocol == "fastcgi":
-        message = f"The app did not answer within {timeout:g} seconds."
-    said = "\n".join(filter(None, (tail(log) for name, log in logs.items() if not name.endswith("-nginx"))))
-    return f"{message}\n{said}".rstrip()
+def _accepts(listens: Listens) -> bool:
+    if listens is None:
+        return True
+    places: list[tuple[socket.AddressFamily, object]] = [(socket.AF_UNIX, str(listens))]
+    if isinstance(listens, int):
+        places = [(socket.AF_INET, ("127.0.0.1", listens)), (socket.AF_INET6, ("::1", listens))]
+    for family, address in places:
+        try:
+            with socket.socket(family) as probe:
+                probe.settimeout(5)
+                probe.connect(address)  # type: ignore[arg-type]
+                return True
+        except OSError:
+            continue
+    return False

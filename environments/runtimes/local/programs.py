@@ -71,8 +71,16 @@ class Plan:
         sandbox.write(path, self._sandbox(index, spec, toolbox.run_script(), label), self._extras(spec, files))
         return label
 
-    def log_of(self, name: str) -> Path:
-        return next(planned.program.log for planned in self.programs() if planned.program.name == name)
+    def listens(self, app: str) -> Path | int | None:
+        """The Unix socket or the port at which an app must listen; None when nothing of it runs."""
+        for index, spec in enumerate(self._release.programs):
+            if spec.worker is None and spec.app.name == app:
+                folder = self._sockets / f"a{index}"
+                if spec.app.language == "php" and spec.app.upstream.protocol == "fastcgi":
+                    return folder / "fpm.sock"
+                if spec.app.web.commands.start:
+                    return folder / "app.sock" if spec.port is None else spec.port
+        return None
 
     def _find(self, name: str) -> tuple[int, ProgramSpec]:
         for index, spec in enumerate(self._release.programs):
@@ -102,9 +110,7 @@ class Plan:
         files = {**self._files(spec), **php.fpm_files(spec.app, self._memory)}
         unlink = [self._sockets / f"a{index}" / "fpm.sock"]
         log = self._layout.log(spec.name, "php")
-        return self._planned(
-            index, spec, f"f{index}", php.argv(version), files, log, stop="QUIT", unlink=unlink
-        )
+        return self._planned(index, spec, f"f{index}", php.argv(version), files, log, stop="QUIT", unlink=unlink)
 
     def _crons(self, index: int, spec: ProgramSpec) -> Planned:
         place = self._release.place

@@ -73,11 +73,18 @@ class LocalRuntime:
                 self.run(release, program.name, commands.post_start, quiet)
 
     def probe(self, release: ReleaseSpec, *, timeout: float, watch: Watch) -> Probe:
-        programs = [planned.program for planned in self._plan(release).programs()]
-        logs = {program.name: program.errors or program.log for program in programs}
-        crashes = Crashes(self._supervisor, release.group, list(logs))
-        socket = self._layout(release.place).probe(release.number)
-        return probe.ask(release, socket, crashes, logs, timeout, watch)
+        plan = self._plan(release)
+        logs = {planned.program.name: planned.program.errors or planned.program.log for planned in plan.programs()}
+        apps = {program.app.name for program in release.programs if program.worker is None}
+        return probe.Prober(
+            release=release,
+            door=self._layout(release.place).probe(release.number),
+            listens={app: plan.listens(app) for app in apps},
+            logs=logs,
+            crashes=Crashes(self._supervisor, release.group, list(logs)),
+            watch=watch,
+            timeout=timeout,
+        ).ask()
 
     def run(self, release: ReleaseSpec, program: str, script: str, watch: Watch) -> int:
         layout = self._layout(release.place)

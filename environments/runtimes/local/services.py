@@ -27,8 +27,12 @@ class Services:
         make_private(layout.services, layout.sockets, layout.logs)
         engine.create(spec, data, layout.sockets)
         path = layout.services / f"{plain(spec.name)}.json"
-        program = Program(f"{group}-0", sandbox.command(path), layout.log(spec.name, "service"), stop_wait=_STOP_WAIT)
-        if self._describe(path, engine.program(spec, data, layout.sockets)):
+        box = engine.program(spec, data, layout.sockets)
+        log = layout.log(spec.name, "service")
+        program = Program(
+            f"{group}-0", sandbox.command(path), log, stop_signal=box.stop_signal, stop_wait=_STOP_WAIT, priority=100
+        )
+        if self._describe(path, box):
             self._supervisor.remove(group)  # it is asked to run differently
         if not self._supervisor.add(group, [program]):
             self._supervisor.start(group)

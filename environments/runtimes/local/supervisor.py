@@ -6,7 +6,6 @@ import fcntl
 import http.client
 import re
 import shlex
-import signal
 import socket
 import time
 import xmlrpc.client
@@ -34,7 +33,7 @@ class Program:
     command: Sequence[str]
     log: Path
     errors: Path | None = None  # where stderr goes, when not to `log`
-    stop_signal: signal.Signals = signal.SIGTERM
+    stop_signal: str = "TERM"
     stop_wait: int = 15  # seconds until SIGKILL
     priority: int = 500
 
@@ -239,7 +238,7 @@ def _section(program: Program) -> str:
         f"command={_escape(shlex.join(program.command))}\n"
         "autostart=true\nautorestart=true\nstartsecs=1\nstartretries=100000\n"
         f"priority={program.priority}\n"
-        f"stopsignal={program.stop_signal.name.removeprefix('SIG')}\nstopwaitsecs={program.stop_wait}\n"
+        f"stopsignal={program.stop_signal}\nstopwaitsecs={program.stop_wait}\n"
         "stopasgroup=true\nkillasgroup=true\n"
         f"stdout_logfile={_escape(program.log)}\nstdout_logfile_maxbytes={_LOG_BYTES}\nstdout_logfile_backups=1\n"
         f"{errors}"

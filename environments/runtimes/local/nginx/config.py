@@ -22,6 +22,7 @@ _HEAD = """\
 daemon off;
 pid /tmp/nginx.pid;
 worker_processes 1;
+pcre_jit on;
 worker_shutdown_timeout {drain}s;
 error_log stderr warn;
 events {{
@@ -40,7 +41,6 @@ http {{
     sendfile on;
     tcp_nopush on;
     etag on;
-    pcre_jit on;
     client_body_temp_path /tmp/body;
     proxy_temp_path /tmp/proxy;
     fastcgi_temp_path /tmp/fastcgi;
@@ -49,7 +49,7 @@ http {{
     large_client_header_buffers 8 32k;
     log_format visits '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
                       '"$http_referer" "$http_user_agent" $request_time';
-    access_log /dev/stdout visits buffer=16k flush=1s;
+    access_log /dev/stdout visits buffer=16k flush=1s if=$slipway_visitor;
 
     # Only the edge and we ourselves can connect; the edge says who the visitor is.
     set_real_ip_from unix:;
@@ -57,6 +57,7 @@ http {{
 
     geo $slipway_dollar {{ default "$"; }}
     map $server_addr $slipway_inside {{ default ""; "unix:{probe}" 1; }}
+    map $slipway_inside $slipway_visitor {{ default 1; 1 ""; }}
     map $http_x_forwarded_proto $slipway_scheme {{ default {scheme}; http http; https https; }}
     map $slipway_scheme $slipway_tls {{ default ""; https on; }}
     map $http_upgrade $slipway_connection {{ default upgrade; "" ""; }}
@@ -72,6 +73,7 @@ http {{
     proxy_http_version 1.1;
     proxy_buffering off;
     proxy_buffer_size 32k;
+    proxy_buffers 8 32k;
     proxy_connect_timeout 10s;
     proxy_read_timeout 300s;
     proxy_send_timeout 300s;

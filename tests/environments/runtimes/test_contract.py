@@ -1,0 +1,108 @@
+"""What every runtime does, the real ones and the fake: each verb, and each of them twice."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments.process import Stopped, Watch
+from environments.runtimes.base import RuntimeFailure
+
+from .apps import FILES, PYTHON
+from .make import Maker
+
+BUILT = PYTHON + "hooks: {build: \"file built.txt\\necho building\"}\n"
+
+
+def quiet() -> Watch:
+    return Watch(output=lambda _: None)
+
+
+def test_languages_and_engines_are_named_with_their_versions(runtime: Any) -> None:
+    assert all(versions for versions in runtime.languages().values())
+    assert "python" in runtime.languages()
+    assert all(versions for versions in runtime.engines().values())
+
+
+def test_a_build_leaves_its_result_in_the_tree_and_hands_over_its_output(runtime: Any, maker: Maker) -> None:
+    said: list[bytes] = []
+    hook = "hooks: {build: \"echo building\"}\n"
+    spec = maker.build(PYTHON + hook, FILES)
+    for _ in range(2):
+        runtime.build(spec, Watch(output=said.append))
+    assert b"building" in b"".join(said)
+    assert (spec.tree / "server.py").exists()
+
+
+def test_a_failing_build_hook_is_the_users_failure_with_its_exit_code(runtime: Any, maker: Maker) -> None:
+    spec = maker.build(PYTHON + 'hooks: {build: "exit 7"}\n', FILES)
+    with pytest.raises(RuntimeFailure) as caught:
+        runtime.build(spec, quiet())
+    assert caught.value.by_user
+    assert "7" in caught.value.message
+
+
+def test_a_build_that_is_told_to_stop_stops(runtime: Any, maker: Maker) -> None:
+    spec = maker.build(PYTHON + 'hooks: {build: "sleep 60"}\n', FILES)
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        runtime.build(spec, Watch(output=lambda _: None, should_stop=lambda: "cancelled"))
+    assert time.monotonic() - began < 20
+
+
+def test_a_release_is_placed_started_probed_and_stopped_each_twice(runtime: Any, maker: Maker) -> None:
+    release = maker.release(PYTHON, FILES)
+    assert list(runtime.releases(maker.place)) == []
+    for _ in range(2):
+        runtime.place(release)
+        runtime.start(release)
+    for _ in range(2):
+        probe = runtime.probe(release, timeout=20, watch=quiet())
+        assert probe.ok, probe.reason
+        assert probe.status == 200
+    assert runtime.healthy(release)
+    assert list(runtime.releases(maker.place)) == [1]
+    assert Path(runtime.front(release)).exists()
+    for _ in range(2):
+        runtime.stop(maker.place, 1)
+    assert list(runtime.releases(maker.place)) == []
+    assert not runtime.healthy(release)
+    assert not Path(runtime.front(release)).exists()
+
+
+def test_releases_run_side_by_side_and_end_one_by_one(runtime: Any, maker: Maker) -> None:
+    releases = [maker.release(PYTHON, FILES, number=number) for number in (1, 2)]
+    for release in releases:
+        runtime.place(release)
+        runtime.start(release)
+        assert runtime.probe(release, timeout=20, watch=quiet()).ok
+    assert list(runtime.releases(maker.place)) == [1, 2]
+    runtime.stop(maker.place, 1)
+    assert list(runtime.releases(maker.place)) == [2]
+    assert runtime.healthy(releases[1])
+
+
+def test_a_script_runs_beside_the_release_and_tells_its_exit_code(runtime: Any, maker: Maker) -> None:
+    release = maker.release(PYTHON, FILES)
+    runtime.place(release)
+    said: list[bytes] = []
+    assert runtime.run(release, "app", "echo migrating", Watch(output=said.append)) == 0
+    assert b"migrating" in b"".join(said)
+    assert runtime.run(release, "app", "exit 3", quiet()) == 3
+
+
+def test_removing_an_environment_leaves_nothing_and_can_be_done_again(runtime: Any, maker: Maker) -> None:
+    release = maker.release(PYTHON, FILES)
+    runtime.place(release)
+    runtime.start(release)
+    for _ in range(2):
+        runtime.remove(maker.place)
+    assert list(runtime.releases(maker.place)) == []
+    assert not runtime.healthy(release)
+
+
+def test_what_was_never_there_can_be_stopped_and_removed(runtime: Any, maker: Maker) -> None:
+    runtime.stop(maker.place, 9)
+    runtime.remove(maker.place)
+    assert list(runtime.releases(maker.place)) == []
