@@ -55,8 +55,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str], checkout: Path) -> int:
     given = parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         return _dispatch(given, checkout)
     except Refused as refusal:

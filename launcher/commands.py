@@ -69,7 +69,7 @@ def logs(requested: Path, name: str | None, *, follow: bool, lines: int) -> int:
     layout = _as_runner(requested)
     there = sorted(path.stem for path in layout.logs.glob("*.log"))
     if name is not None and name not in there:
-        raise Refused(f"there is no log of {name!r}; there are: {', '.join(there)}")
+        raise Refused(f"there is no log of {name!r}; there are: {', '.join(there) or 'none yet'}")
     files = [layout.logs / f"{stem}.log" for stem in ([name] if name else there)]
     if not follow:
         for file in files:

@@ -8,7 +8,6 @@ from pathlib import Path
 from launcher.errors import Refused
 from launcher.home import Layout
 
-PAGES = Path(__file__).parent / "pages"
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
@@ -25,11 +24,11 @@ def host_pattern(domain: str) -> str:
     return rf"\A(?:[a-z0-9-]{{1,63}}\.){{1,4}}{re.escape(domain).replace('/', '')}(?::[0-9]{{1,5}})?\z"
 
 
-def write_pages(folder: Path) -> str:
+def write_pages(source: Path, folder: Path) -> str:
     """Put the pages where the edge reads them; returns their Content-Security-Policy, made from their one style."""
     folder.mkdir(exist_ok=True)
     hashes = set()
-    for page in sorted(PAGES.glob("*.html")):
+    for page in sorted(source.glob("*.html")):
         text = page.read_text()
         (folder / page.name).write_text(text)
         for style in re.findall(r"<style>(.*?)</style>", text, re.DOTALL):

@@ -103,7 +103,7 @@ def _start(plan: Plan) -> None:
 def _configure(plan: Plan, python: Path) -> None:
     layout, settings = plan.layout, plan.settings
     pages = layout.run / "pages"
-    policy = edge.write_pages(pages)
+    policy = edge.write_pages(plan.code / "launcher" / "pages", pages)
     text = edge.caddyfile(layout, port=settings.port, domain=settings.domain, pages=pages, policy=policy)
     _write(layout.run / "Caddyfile", text)
     _write(layout.run / "redis.conf", supervisord.redis_config(layout))

@@ -5,7 +5,6 @@ import http.client
 import time
 import xmlrpc.client
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from launcher import cgroups, home, processes, progress, rpc
@@ -41,7 +40,8 @@ def stop(layout: Layout, user: RunUser, *, quiet: bool = False) -> bool:
     found = leftovers(layout, user)
     if found:
         if not quiet:
-            progress.line(f"Ending {len(found)} processes that did not end with the rest")
+            which = "that did not end with the rest" if running else "whose supervisord is gone"
+            progress.line(f"Ending {len(found)} processes {which}")
         processes.end(found)
     if user.drop:
         cgroups.remove(layout.instance)
@@ -68,7 +68,7 @@ def _shut_down(layout: Layout) -> None:
         proxy.shutdown()
     except (OSError, http.client.HTTPException, xmlrpc.client.Error):
         pass  # what does not answer is ended by its id
-    _until(lambda: pid is None or not Path(f"/proc/{pid}").exists())
+    _until(lambda: pid is None or processes.read(pid) is None)
 
 
 def _ask_to_stop(proxy: Any, name: str) -> None:

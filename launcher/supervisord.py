@@ -39,7 +39,7 @@ def programs(layout: Layout, python: Path, environ: Mapping[str, str], *, own_re
 
 def _granian(layout: Layout) -> list[str]:
     return [
-        *("--interface", "asgi", "--http", "1", "--no-ws"),
+        *("--interface", "asginl", "--http", "1", "--no-ws"),
         *(
             "--uds",
             str(layout.web_socket),

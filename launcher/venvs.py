@@ -12,10 +12,16 @@ from launcher import progress
 from launcher.errors import Refused
 
 
+GIVEN = "SLIPWAY_PYTHON"
+"""Names an interpreter that has every requirement already, as in a container image."""
+
+
 def ensure(folder: Path, requirements: Path, python: str, env: Mapping[str, str]) -> Path:
     """The interpreter of the environment that has exactly these requirements; builds it when there is none yet.
 
     A stamp is written last, so an environment that was cut off in the middle is built again from nothing."""
+    if given := os.environ.get(GIVEN):
+        return Path(given)
     place = folder / _key(requirements, python)
     stamp = place / "complete"
     if not stamp.exists():
@@ -26,6 +32,8 @@ def ensure(folder: Path, requirements: Path, python: str, env: Mapping[str, str]
 
 
 def find(folder: Path, requirements: Path, python: str) -> Path | None:
+    if given := os.environ.get(GIVEN):
+        return Path(given)
     place = folder / _key(requirements, python)
     return place / "bin" / "python" if (place / "complete").exists() else None
 
