@@ -76,7 +76,7 @@ class Problems:
 def shown(text: object, limit: int = _SHOWN) -> str:
     """Text from a stranger's file, fit for a message: one line, nothing invisible, not endless."""
     raw = str(text)
-    clean = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in raw[:limit])
+    clean = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in raw[:limit])
     return clean + ("..." if len(raw) > limit else "")
 
 

@@ -1,0 +1,108 @@
+import pytest
+
+from environments.manifest import Problem
+from environments.manifest.support import nearest_version, placement, unsupported
+
+from .make import app
+
+ENGINES = {"mariadb": ["10.11.6"], "postgresql": ["15.5"], "redis": ["7.0.15"]}
+LANGUAGES = {"php": ["8.2"], "python": ["3.11", "3.9"], "nodejs": ["18.19.0"]}
+RUN = "web: {commands: {start: a}}\n"
+
+
+def check(kind: str = "python:3.11", more: str = "", **files: str | bytes) -> tuple[list[Problem], list[Problem]]:
+    return unsupported(app(RUN + more, head=f"name: app\ntype: '{kind}'\n", **files), ENGINES, LANGUAGES)
+
+
+def test_what_the_host_has_is_used_in_silence() -> None:
+    assert check(services="db: {type: 'mysql:10.11'}\ncache: {type: 'redis:7.0', size: AUTO}") == ([], [])
+
+
+def test_a_language_that_is_not_on_the_host_is_an_error() -> None:
+    (error,), warnings = check("ruby:3.3")
+    assert (error.file, error.line, error.key) == (".platform.app.yaml", 2, "type")
+    assert error.message == "ruby is not installed on this host."
+    assert "python:3.11" in error.allowed
+    assert not warnings
+
+
+def test_another_version_is_used_with_a_warning_that_names_both() -> None:
+    errors, (warning,) = check("python:3.13")
+    assert not errors
+    assert warning.message == "python:3.13 is not installed on this host. python:3.11, the nearest, is used instead."
+
+
+def test_a_service_type_that_cannot_be_run_is_an_error_with_those_that_can() -> None:
+    (error,), _ = check(services="\nsearch: {type: 'opensearch:2', disk: 256}")
+    assert (error.file, error.line, error.key) == (".platform/services.yaml", 2, "search.type")
+    assert error.message == "Services of type opensearch cannot be run here."
+    assert error.allowed == "mariadb:10.11.6, postgresql:15.5, redis:7.0.15"
+
+
+def test_another_service_version_is_used_with_a_warning_that_names_both() -> None:
+    errors, (warning,) = check(services="db: {type: 'mysql:10.4'}")
+    assert not errors
+    assert warning.message == "mysql:10.4 is not installed on this host. mariadb:10.11.6, the nearest, is used instead."
+
+
+def test_redis_stands_in_for_valkey() -> None:
+    manifest = app(RUN, services="cache: {type: 'valkey:8.0'}")
+    assert placement(manifest.services["cache"], ENGINES) == ("redis", "7.0.15")
+    assert placement(manifest.services["cache"], {**ENGINES, "valkey": ["8.1"]}) == ("valkey", "8.1")
+    assert placement(manifest.services["cache"], {}) is None
+    _, (warning,) = unsupported(manifest, ENGINES, LANGUAGES)
+    assert "redis:7.0.15" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("asked", "available", "chosen"),
+    [
+        ("3.11", ["3.9", "3.11.2", "3.13"], "3.11.2"),
+        ("3", ["2.7", "3.9", "3.11"], "3.11"),
+        ("3.13", ["3.9", "3.11"], "3.11"),
+        ("3.10", ["3.9", "3.11"], "3.11"),
+        ("8.4", ["7.4", "8.2"], "8.2"),
+        ("24", ["18.19.0", "20.1"], "20.1"),
+        ("10.4", ["10.11.6", "11.4"], "10.11.6"),
+        ("8.0", ["8.0.36"], "8.0.36"),
+        ("1.20", ["1.2"], "1.2"),
+        ("7", [], None),
+        ("1.0-beta", ["1.0"], "1.0"),
+    ],
+)
+def test_the_nearest_version(asked: str, available: list[str], chosen: str | None) -> None:
+    assert nearest_version(asked, available) == chosen
+    assert nearest_version(asked, reversed(available)) == chosen
+
+
+@pytest.mark.parametrize(
+    ("more", "files", "key"),
+    [
+        ("firewall: {outbound: [{ports: [443]}]}\n", {}, "firewall"),
+        ("size: 2XL\n", {}, "size"),
+        ("resources: {base_memory: 1024}\n", {}, "resources"),
+        ("workers: {w: {size: S, commands: {start: a}}}\n", {}, "workers.w.size"),
+        ("", {"services": "c: {type: 'redis:7.0', size: S}"}, "c.size"),
+        (
+            "",
+            {"routes": "https://{default}/: {type: upstream, upstream: app, sticky: true}"},
+            "https://{default}/.sticky",
+        ),
+        (
+            "",
+            {"routes": "https://{default}/: {type: upstream, upstream: app, tls: {client_authentication: request}}"},
+            "https://{default}/.tls.client_authentication",
+        ),
+        ("", {"routes": "https://*.{default}/: {type: upstream, upstream: app}"}, "https://*.{default}/"),
+    ],
+)
+def test_what_is_understood_but_has_no_effect_is_warned_about(more: str, files: dict[str, str], key: str) -> None:
+    errors, (warning,) = check(more=more, **files)
+    assert not errors
+    assert warning.key == key
+    assert warning.line
+
+
+def test_switches_that_are_off_are_not_warned_about() -> None:
+    routes = "https://{default}/: {type: upstream, upstream: app, sticky: {enabled: false}, ssi: {enabled: false}}"
+    assert check(routes=routes, more="preflight: {enabled: true}\nruntime: {}\n") == ([], [])
