@@ -203,6 +203,7 @@ def theirs(folder: Path, slipway: Side) -> Iterator[Side]:
         "MaxStartups": "200",
         "AcceptEnv": "GIT_PROTOCOL PLATFORMSH_PUSH_NO_WAIT",
         "LogLevel": "QUIET",
+        "SetEnv": f"HOME={folder / 'nobody'}",  # whatever this account's shell does at its start is not sshd's fault
     }
     configuration = folder / "sshd_config"
     configuration.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))

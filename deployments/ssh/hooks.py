@@ -90,9 +90,9 @@ class HookServer:
             async with asyncio.timeout(_ASK_SECONDS):
                 length = int(await reader.readexactly(8), 16)
                 body = await reader.readexactly(length) if length <= _MAX_REQUEST else b""
+            request = parse(body)
             code = 1
             try:
-                request = parse(body)
                 push = self._in_flight.get(request.token)
                 if push is not None:
                     answer = self._before if request.hook == "pre-receive" else self._after
@@ -110,6 +110,8 @@ class HookServer:
             writer.close()
 
     async def _before(self, push: PushInFlight, request: Request, writer: asyncio.StreamWriter) -> int:
+        if len(request.updates) > pushes.MAX_UPDATES:
+            raise PushRefused([f"A push may change at most {pushes.MAX_UPDATES} branches and tags at once."])
         lock = self._locks.setdefault(push.project_id, asyncio.Lock())
         await lock.acquire()
         push.holds = lock
@@ -164,7 +166,7 @@ class HookServer:
 
 
 def parse(body: bytes) -> Request:
-    """Raises ValueError or PushRefused."""
+    """Raises ValueError."""
     *head, count, rest = body.split(b"\0", 6)
     if len(head) != 5:
         raise ValueError("not a hook's request")
@@ -173,8 +175,6 @@ def parse(body: bytes) -> Request:
     names = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
     objects = {name: value for name, value in zip(names, (directory, alternates, quarantine), strict=True) if value}
     lines = updates.decode("utf-8", "surrogateescape").rstrip("\n").split("\n")
-    if len(lines) > pushes.MAX_UPDATES:
-        raise PushRefused([f"A push may change at most {pushes.MAX_UPDATES} branches and tags at once."])
     return Request(
         hook=hook,
         token=token,

@@ -35,7 +35,8 @@ class Client:
 
     def ssh_command(self, *extra: str) -> list[str]:
         fixed = ("BatchMode=yes", "StrictHostKeyChecking=accept-new", "IdentitiesOnly=yes", "LogLevel=ERROR")
-        options = [*fixed, f"UserKnownHostsFile={self.folder / 'known_hosts'}", *self.options]
+        # Of several values of one option ssh takes the first.
+        options = [*self.options, *fixed, f"UserKnownHostsFile={self.folder / 'known_hosts'}"]
         argv = ["ssh", "-F", "/dev/null", "-i", str(self.key), "-p", str(self.port)]
         argv += ["-b", self.address] if self.address else []
         return [*argv, *(part for option in options for part in ("-o", option)), *extra]
