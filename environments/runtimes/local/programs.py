@@ -110,7 +110,7 @@ class Plan:
         files = {**self._files(spec), **php.fpm_files(spec.app, self._memory)}
         unlink = [self._sockets / f"a{index}" / "fpm.sock"]
         log = self._layout.log(spec.name, "php")
-        return self._planned(index, spec, f"f{index}", php.argv(version), files, log, stop="QUIT", unlink=unlink)
+        return self._planned(index, spec, f"f{index}", php.argv(version), files, log, unlink=unlink)
 
     def _crons(self, index: int, spec: ProgramSpec) -> Planned:
         place = self._release.place
@@ -140,7 +140,6 @@ class Plan:
         files: Mapping[str, str],
         log: Path,
         *,
-        stop: str = "TERM",
         unlink: Sequence[Path] = (),
         after: Path | None = None,
     ) -> Planned:
@@ -148,7 +147,7 @@ class Plan:
         path = self._folder / f"{short}.json"
         own = [self._sockets / f"a{index}" / "app.sock"] if short.startswith("a") else []
         extras = self._extras(spec, files, unlink=[*unlink, *own], after=after)
-        program = Program(name, sandbox.command(path), log, stop_signal=stop)
+        program = Program(name, sandbox.command(path), log)
         return Planned(program, self._sandbox(index, spec, argv, name), extras, path, after_drain=after is None)
 
     def _sandbox(self, index: int, spec: ProgramSpec, argv: Sequence[str], label: str) -> Sandbox:

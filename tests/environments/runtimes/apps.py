@@ -7,7 +7,7 @@ web: {commands: {start: "exec python server.py"}}
 """
 
 # Answers with what it was asked: method, path and headers as JSON; some paths do something special.
-SERVER = '''
+SERVER = """
 import http.server, json, os, signal, sys, time
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -38,8 +38,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.flush()
             self.close_connection = True
             return
-        said = {"path": self.path, "method": self.command, "body": body, "headers": {k.lower(): v for k, v in self.headers.items()},
-                "env": dict(os.environ), "pid": os.getpid()}
+        said = {"path": self.path, "method": self.command, "body": body, "env": dict(os.environ), "pid": os.getpid(),
+                "headers": {name.lower(): value for name, value in self.headers.items()}}
         data = json.dumps(said).encode()
         self.send_response(401 if path == "/401" else 200)
         self.send_header("Content-Length", str(len(data)))
@@ -52,7 +52,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         print("asked", self.path, flush=True)
 
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
-'''.replace("\\\\n", "\\n")
+""".replace("\\\\n", "\\n")
 
 FILES = {"server.py": SERVER}
 

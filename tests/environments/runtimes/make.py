@@ -25,7 +25,19 @@ from portal.paths import Home
 from tests.environments.backing.servers import USER, give_away, is_root, unprivileged
 
 HOST = "main-abc1234-projectid0000.localhost"
-VERBS = ("build", "provision", "remove_service", "place", "start", "probe", "run", "stop", "remove", "releases", "healthy")
+VERBS = (
+    "build",
+    "provision",
+    "remove_service",
+    "place",
+    "start",
+    "probe",
+    "run",
+    "stop",
+    "remove",
+    "releases",
+    "healthy",
+)
 
 
 class Dropped:
@@ -128,7 +140,9 @@ class Portal:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                portal.asked.append({"path": self.path, **{name.lower(): value for name, value in self.headers.items()}})
+                portal.asked.append(
+                    {"path": self.path, **{name.lower(): value for name, value in self.headers.items()}}
+                )
                 cookie = (self.headers.get("Cookie") or "").partition("=")[2]
                 if self.path.startswith("/-/visit/check"):
                     self.send_response(204 if cookie in portal.allowed else 401)

@@ -12,7 +12,7 @@ from environments.runtimes.base import RuntimeFailure
 from .apps import FILES, PYTHON
 from .make import Maker
 
-BUILT = PYTHON + "hooks: {build: \"file built.txt\\necho building\"}\n"
+BUILT = PYTHON + 'hooks: {build: "file built.txt\\necho building"}\n'
 
 
 def quiet() -> Watch:
@@ -27,7 +27,7 @@ def test_languages_and_engines_are_named_with_their_versions(runtime: Any) -> No
 
 def test_a_build_leaves_its_result_in_the_tree_and_hands_over_its_output(runtime: Any, maker: Maker) -> None:
     said: list[bytes] = []
-    hook = "hooks: {build: \"echo building\"}\n"
+    hook = 'hooks: {build: "echo building"}\n'
     spec = maker.build(PYTHON + hook, FILES)
     for _ in range(2):
         runtime.build(spec, Watch(output=said.append))

@@ -178,6 +178,7 @@ location = /.slipway/visit {{
 location @slipway-visit {{
     auth_request off;
     add_header Cache-Control "no-store" always;
+    add_header X-Robots-Tag "noindex, nofollow" always;
     return 302 {start};
 }}
 """

@@ -15,6 +15,7 @@ from environments.runtimes.local.nginx.quoting import DOLLAR, captures, literal,
 
 # Never sent as files, whatever the root is: they are for the machines, and may hold secrets.
 _PRIVATE = r"/\.(?:env|environment|git|platform|magento|slipway)[^/]*(?:/|$)"
+_ANY = 'location ~ "^"'
 _SCRIPT = r"\.php(?:/|$)"
 
 
@@ -108,21 +109,19 @@ class Writer:
             lines += _block(f"location ~ {quote(pattern)}", self._rule(location, prefix, pattern, rule))
         lines += self._exceptions(effect, prefix)
         # Inside the last, or the headers of files would be inherited by what answers scripts and rules.
-        return lines + _block('location ~ "^"', [*self._indexes(location), *self._answer(effect, prefix)])
+        return lines + _block(_ANY, [*self._indexes(location), *self._answer(effect, prefix)])
 
     def _rule(self, location: Location, prefix: str, pattern: str, rule: Rule) -> list[str]:
         effect = _Effect.of(location, rule)
         target = effect.passthru
-        lines: list[str] = []
-        if isinstance(target, str) and "$" in target:
-            rewrite = f"rewrite {quote(pattern)} {template(target, captures(pattern))} last;"
-            is_file = effect.root is not None and effect.allow
-            lines = _block("if (!-f $request_filename)", [rewrite]) if is_file else [rewrite]
-            if effect.root is not None:
-                lines.insert(0, self._root(effect, prefix))
-            effect = replace(effect, passthru=False)
-        lines += self._exceptions(effect, prefix)
-        return lines + _block('location ~ "^"', self._answer(effect, prefix))
+        if not (isinstance(target, str) and "$" in target):
+            return [*self._exceptions(effect, prefix), *_block(_ANY, self._answer(effect, prefix))]
+        # A path made of what the pattern matched: the request is looked up again under it, unless it names a file.
+        rewrite = [f"rewrite {quote(pattern)} {template(target, captures(pattern))} last;"]
+        if effect.root is not None and effect.allow:
+            rewrite = _block("if (!-f $request_filename)", rewrite)
+        effect = replace(effect, passthru=False)
+        return [*self._exceptions(effect, prefix), *_block(_ANY, [*rewrite, *self._answer(effect, prefix)])]
 
     def _exceptions(self, effect: _Effect, prefix: str) -> list[str]:
         """What is below the root and yet is not sent as a file: scripts are run, secrets are kept."""
