@@ -89,7 +89,7 @@ def short(commit: str) -> str:
 def plural(count: int, forms: str) -> str:
     """`3|plural:"commit,commits"` is "3 commits"."""
     one, many = forms.split(",")
-    return f"{count} {one if count == 1 else many}"
+    return f"{count:,} {one if count == 1 else many}"
 
 
 @register.simple_tag

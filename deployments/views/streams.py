@@ -6,7 +6,8 @@ asked again every few seconds, so that a role taken away, a suspended account or
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -91,7 +92,7 @@ async def _reader(request: HttpRequest) -> Reader | None:
     return Reader(user, request.session.session_key)
 
 
-def _respond(reader: Reader, events: AsyncIterator[str]) -> HttpResponseBase:
+def _respond(reader: Reader, events: AsyncGenerator[str, None]) -> HttpResponseBase:
     if _open[reader.user.pk] >= MOST_STREAMS:
         return HttpResponse(
             "Too many live pages are open. Close some and reload.", status=429, content_type="text/plain"
@@ -102,13 +103,14 @@ def _respond(reader: Reader, events: AsyncIterator[str]) -> HttpResponseBase:
     return response
 
 
-async def _counted(reader: Reader, events: AsyncIterator[str]) -> AsyncIterator[str]:
+async def _counted(reader: Reader, events: AsyncGenerator[str, None]) -> AsyncIterator[str]:
     _open[reader.user.pk] += 1
     try:
         await database(lambda: None)()  # what the request's middleware has opened is not kept for hours
         yield "retry: 2000\n\n"
-        async for text in events:
-            yield text
+        async with aclosing(events):
+            async for text in events:
+                yield text
     finally:
         _open[reader.user.pk] -= 1
 
@@ -135,7 +137,7 @@ async def project_events(request: HttpRequest, project_id: str) -> HttpResponseB
     return _respond(reader, _project_events(reader, look, project_id))
 
 
-async def _project_events(reader: Reader, look: Callable[[User], object], project_id: str) -> AsyncIterator[str]:
+async def _project_events(reader: Reader, look: Callable[[User], object], project_id: str) -> AsyncGenerator[str, None]:
     said = time.monotonic()
     async for kind in _told(reader, look, f"project:{project_id}"):
         if kind is not None:
@@ -175,7 +177,7 @@ class _Live:
         self.sent: dict[str, str] = {}
         self.final = False
 
-    async def events(self, look: Callable[[User], object]) -> AsyncIterator[str]:
+    async def events(self, look: Callable[[User], object]) -> AsyncGenerator[str, None]:
         said = time.monotonic()
         channels = (f"activity:{self.activity_id}", f"project:{self.project_id}")
         async for kind in _told(self.reader, look, *channels):

@@ -148,7 +148,9 @@
   }));
   // A page that shows something come into being starts anew when it is there.
   document.body.addEventListener("htmx:sseClose", (event) => {
-    if (event.detail.type === "message" && document.querySelector("[data-reload-at-end]")) location.reload();
+    if (event.detail.type !== "message") return;
+    document.querySelector("[data-log-follow]")?.remove();
+    if (document.querySelector("[data-reload-at-end]")) location.reload();
   });
 
   // ---- Log ----------------------------------------------------------------------------------------------------------
@@ -170,6 +172,11 @@
   };
   if (followButton) { followButton.addEventListener("click", () => setFollowing(!following)); setFollowing(following); }
   let ours = 0;
+  // Chunks out of sight are not laid out: say how high they are, so that the scroll bar tells the truth.
+  const size = (chunk) => { chunk.style.containIntrinsicBlockSize = `auto ${(chunk.childElementCount * 19.5).toFixed(1)}px`; };
+  view.querySelectorAll(".chunk").forEach(size);
+  document.body.addEventListener("htmx:load", (event) => event.target.querySelectorAll?.(".chunk").forEach(size));
+  new ResizeObserver(() => { if (following) { ours = performance.now(); toEnd(); } }).observe(log);
   view.addEventListener("scroll", () => {
     if (!followButton || performance.now() - ours < 150) return;
     if (following && !atEnd()) setFollowing(false); else if (!following && atEnd()) setFollowing(true);
@@ -198,6 +205,7 @@
     const count = document.getElementById("log-count"), line = log.lastElementChild?.lastElementChild;
     if (count && line) { const n = Number(line.id.slice(1)); count.textContent = `${n.toLocaleString("en")} ${n === 1 ? "line" : "lines"}`; }
     document.getElementById("log-empty")?.remove();
+    if (log.lastElementChild) size(log.lastElementChild);
     if (following) { ours = performance.now(); toEnd(); prune(); }
   });
 
