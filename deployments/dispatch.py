@@ -6,7 +6,6 @@ Nothing depends on a message arriving. What is pending and was not picked up is 
 import logging
 import time
 
-from celery.signals import worker_process_init
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
@@ -66,11 +65,3 @@ def nudge_next(activity: Activity) -> None:
     following = waiting.order_by("sequence").values_list("pk", flat=True).first()
     if following:
         nudge(following)
-
-
-@worker_process_init.connect
-def _warm_up(**_: object) -> None:
-    """Import what activities need before the first one, not while somebody watches it."""
-    from deployments.pipeline import runner
-
-    runner.warm_up()

@@ -83,15 +83,19 @@ class LogWriter:
 
     def close(self) -> None:
         """Write everything and end the background thread."""
-        self._closing.set()
-        self._dirty.set()
-        if self._flusher is not None:
-            self._flusher.join()
+        self.abandon()
         self.end_line()
         with self._writing:
             self.flush()
             self._rest += self.redactor.finish()
             self._store()
+
+    def abandon(self) -> None:
+        """End the background thread without writing more."""
+        self._closing.set()
+        self._dirty.set()
+        if self._flusher is not None:
+            self._flusher.join()
 
     def _add(self, lines: list[str]) -> None:
         if not lines:

@@ -1,29 +1,31 @@
-"""Doors for the queue: ids in, one call each."""
+"""Doors for the queue: ids in, one call each. Only workers import this, before they fork: what it loads they share."""
 
 import os
 import socket
 
 from celery import shared_task
+from celery.signals import worker_init
 
 from deployments import dispatch
+from deployments.pipeline import reconciling, runner, sweeping
+
+
+@worker_init.connect
+def _warm_up(**_: object) -> None:
+    runner.warm_up()
 
 
 @shared_task(name=dispatch.RUN)
 def run(activity_id: str) -> None:
-    from deployments.pipeline import runner
-
-    runner.run(activity_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+    with sweeping.meanwhile():
+        runner.run(activity_id, worker=f"{socket.gethostname()}:{os.getpid()}")
 
 
 @shared_task(name=dispatch.SWEEP)
 def sweep() -> None:
-    from deployments.pipeline import sweeping
-
     sweeping.sweep()
 
 
 @shared_task(name=dispatch.RECONCILE)
 def reconcile() -> None:
-    from deployments.pipeline import reconciling
-
     reconciling.reconcile()

@@ -30,7 +30,11 @@ def run(activity_id: str, worker: str) -> None:
     runtime = runtimes.get()
     try:
         with Keeper(activity) as keeper:
-            _carry_out(Context(activity, runtime, keeper), procedures.of(activity))
+            context = Context(activity, runtime, keeper)
+            try:
+                _carry_out(context, procedures.of(activity))
+            finally:
+                context.log.abandon()
     except LostLease as error:
         logger.warning("%s Its worker stops.", error)
         return
@@ -163,5 +167,5 @@ def undo(procedure: Procedure, activity: Activity, runtime: Runtime) -> None:
 
 
 def warm_up() -> None:
-    """Load what the first activity would have to wait for: all modules by importing this one, and the runtime."""
+    """Load what the first activity would have to wait for; all modules are here by now, the runtime's are not."""
     runtimes.get()

@@ -6,9 +6,13 @@ Safe to run at any time, in several places at once, and as often as one likes.
 import logging
 import os
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -37,6 +41,30 @@ def sweep() -> None:
     waiting = Activity.objects.in_turn().filter(unheard).order_by("created_at", "sequence")
     for activity_id in list(waiting.values_list("pk", flat=True)):
         dispatch.nudge(activity_id)
+
+
+@contextmanager
+def meanwhile() -> Iterator[None]:
+    """Sweep now and then while the body runs: when every worker is at work for long, beat's sweeps wait behind them."""
+    ended = threading.Event()
+
+    def keep_sweeping() -> None:
+        try:
+            while not ended.wait(2 * settings.SWEEP):
+                try:
+                    sweep()
+                except Exception:
+                    logger.exception("A sweep failed; the next one tries again")
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=keep_sweeping, name="sweep", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def reap(activity_id: str) -> None:
