@@ -16,6 +16,7 @@ _APP_KEYS = {
     "firewall": _FIREWALL,
     "resources": _SIZE,
     "preflight.ignored_rules": "there are no preflight checks here",
+    "web.move_to_root": "it belonged to a file layout of before 2016",
     "runtime.xdebug": "Xdebug is not started here",
 }
 _ROUTE_KEYS = {
@@ -122,7 +123,7 @@ def _engine(
 
 
 def _app_warnings(manifest: Manifest, app: App) -> Iterable[Problem]:
-    dumped = app.model_dump(include={"firewall", "resources", "preflight", "runtime"})
+    dumped = app.model_dump(include={"firewall", "resources", "preflight", "runtime", "web"})
     for key, reason in _APP_KEYS.items():
         if _given(dumped, key):
             place = manifest.place("app", app.name, key.split("."))

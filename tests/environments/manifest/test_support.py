@@ -80,6 +80,7 @@ def test_the_nearest_version(asked: str, available: list[str], chosen: str | Non
     [
         ("firewall: {outbound: [{ports: [443]}]}\n", {}, "firewall"),
         ("size: 2XL\n", {}, "size"),
+        ("runtime: {xdebug: {idekey: a}}\n", {}, "runtime.xdebug"),
         ("resources: {base_memory: 1024}\n", {}, "resources"),
         ("workers: {w: {size: S, commands: {start: a}}}\n", {}, "workers.w.size"),
         ("", {"services": "c: {type: 'redis:7.0', size: S}"}, "c.size"),
