@@ -380,5 +380,8 @@ def export(path: Path, commit: str, directory: str, to: Path) -> None:
 
 
 def housekeeping(path: Path) -> None:
-    """Pack what pushes have left loose. Safe beside pushes: what is younger than two weeks is kept."""
-    _git(path, "gc", "--quiet", "--prune=2.weeks.ago", timeout=4 * _LONG)
+    """Pack what pushes have left loose, when there is enough of it. Cheap to ask often, and safe beside pushes: what is
+    younger than two weeks is kept, reachable or not.
+    """
+    when = ("-c", "gc.auto=1000", "-c", "gc.autoPackLimit=20", "-c", "gc.autoDetach=false")
+    _git(path, *when, "gc", "--auto", "--quiet", timeout=4 * _LONG)

@@ -62,4 +62,5 @@ def _answer(link: "_socket.socket") -> int:
             os.write(1, line[1:] + b"\n")
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -20,6 +20,7 @@ from deployments.ssh.work import Work
 _LOGIN_SECONDS = 20
 _KEEPALIVE_SECONDS = 15
 _LOOK_SECONDS = 2.0  # between two looks at what has been taken away
+_LAST_SECONDS = 5.0  # for pushes that were let in, when the process is told to stop
 _MAX_KEYS = 20  # offered in one connection
 _WINDOW = 4 * 1024 * 1024
 _PACKET = 64 * 1024
@@ -172,9 +173,18 @@ async def serve(stop: asyncio.Event, *, host: str = "", port: int, ready: asynci
         watching.cancel()
     finally:
         server.close()
-        for visitor in tuple(doors.open):
-            visitor.close()
+        await _send_home(doors)
         await doors.hooks.stop()
+
+
+async def _send_home(doors: Doors) -> None:
+    """End all connections; a push that was let in may finish, so that what Git did is recorded."""
+    visitors = tuple(doors.open)
+    tasks = [work.task for visitor in visitors for work in visitor.work if work.task is not None]
+    for visitor in visitors:
+        visitor.close()
+    if tasks:
+        await asyncio.wait(tasks, timeout=_LAST_SECONDS)
 
 
 def host_key() -> asyncssh.SSHKey:

@@ -39,6 +39,7 @@ class Work(asyncssh.SSHServerSession[bytes]):
 
     def connection_made(self, chan: asyncssh.SSHServerChannel[bytes]) -> None:
         self._channel = chan
+        _enforce_window(chan)
         self._siblings.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -82,6 +83,10 @@ class Work(asyncssh.SSHServerSession[bytes]):
         return False
 
     # What the connection asks
+
+    @property
+    def task(self) -> "asyncio.Task[None] | None":
+        return self._task
 
     def hold(self, on: bool) -> None:
         self._set_hold(2, on)
@@ -187,3 +192,15 @@ class Work(asyncssh.SSHServerSession[bytes]):
                 self._run.stdout.pause()
             else:
                 self._run.stdout.resume()
+
+
+def _enforce_window(channel: Any) -> None:
+    """asyncssh counts what a client may send, but keeps what one sends beyond it: without end, while Git is busy."""
+    accept = channel._accept_data
+
+    def guarded(data: bytes, datatype: int | None = None) -> None:
+        if len(data) > channel._recv_window:
+            raise asyncssh.ProtocolError("More data than the window allows")
+        accept(data, datatype)
+
+    channel._accept_data = guarded

@@ -1,5 +1,6 @@
 """The real git and ssh against the running server: what gets in, what is refused, what stays whole."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import asyncssh
 import pytest
 
 from deployments.enums import Kind, State
@@ -18,6 +20,7 @@ from portal.enums import EnvironmentRole
 from portal.models import Membership, Project, SSHKey, User
 from portal.paths import Home
 from tests import factories
+from tests.deployments import git_server
 from tests.deployments.git_server import Client
 
 NO_WAIT = "SetEnv=PLATFORMSH_PUSH_NO_WAIT=1"
@@ -346,3 +349,53 @@ def test_two_pushes_at_once_are_recorded_in_the_order_in_which_the_branch_moved(
     assert sorted(recorded) == sorted(commit for commit, code in zip(commits, codes, strict=True) if code == 0)
     assert recorded[-1] == repositories.head(home.repository(project.pk), "master")
     assert Environment.objects.get(branch="master").head_commit == recorded[-1]
+
+
+def test_a_server_that_stops_lets_an_accepted_push_finish_and_cuts_the_others(
+    project: Project, owner: User, home: Home, tmp_path: Path
+) -> None:
+    with git_server.running() as port:
+        client = git_server.new_client(tmp_path / "client", port, owner)
+        work = client.clone(project)
+        commit = client.commit(work, {"README": "changed\n"})
+        push = subprocess.Popen(
+            ["git", "push", "origin", "master"], cwd=work, env=client.environment(), stderr=subprocess.DEVNULL
+        )
+        reading = subprocess.Popen(
+            [*client.ssh_command(), "git@127.0.0.1", f"git-upload-pack '{project.pk}'"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(Activity.objects.exists)
+    assert push.wait(10) is not None
+    assert reading.wait(10) is not None
+    assert Activity.objects.get().parameters["commit"] == commit
+    assert repositories.head(home.repository(project.pk), "master") == commit
+    wait_for(lambda: not processes_of(home.repository(project.pk)))
+
+
+def test_a_client_that_sends_more_than_the_window_allows_is_cut_off(client: Client, project: Project) -> None:
+    key = asyncssh.read_private_key(str(client.key))
+
+    async def flood() -> int:
+        sent = 0
+        async with asyncssh.connect(
+            "127.0.0.1", client.port, username="git", client_keys=[key], known_hosts=None
+        ) as link:
+            channel, _ = await link.create_session(
+                asyncssh.SSHClientSession, f"git-receive-pack '{project.pk}'", encoding=None
+            )
+            channel._send_window = 1 << 40
+            try:
+                for _ in range(200):
+                    channel.write(b"ffff" + b"x" * (1 << 20))
+                    sent += 1
+                    await asyncio.sleep(0.01)
+                await asyncio.wait_for(link.wait_closed(), 10)
+            except (OSError, asyncssh.Error):
+                pass
+        return sent
+
+    assert asyncio.run(flood()) >= 1
+    assert client.ssh("git").returncode == 1  # the server is well
