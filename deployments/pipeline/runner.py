@@ -13,7 +13,7 @@ from deployments.pipeline.context import RED, Context, Part, Procedure
 from deployments.pipeline.failures import Reason, sort
 from deployments.pipeline.keeper import Keeper
 from deployments.state import LostLease
-from environments import runtimes
+from environments import drift, runtimes
 from environments.manifest import ManifestError
 from environments.process import Stopped
 from environments.runtimes.base import Runtime
@@ -44,6 +44,7 @@ def run(activity_id: str, worker: str) -> None:
 def ended(activity: Activity) -> None:
     """Tell the pages, and whoever waits behind it."""
     publish(activity, "steps", "state")
+    drift.refresh(activity.project)
     live.publish(f"project:{activity.project_id}", "environment")
     dispatch.nudge_next(activity)
 

@@ -6,7 +6,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from deployments.actions import environments as actions
-from deployments.models import Activity, Release
+from deployments.models import Activity, Release, Step
 from deployments.views import buttons, feed, frame
 from deployments.views.forms import BranchForm, ConfirmForm, tell
 from deployments.views.nodes import Node
@@ -36,6 +36,7 @@ def environment(request: HttpRequest, project_id: str, name: str) -> HttpRespons
         node=node,
         environment=shown,
         release=release,
+        reused=_build_reused(release),
         urls=_urls(shown, release),
         services=_services(shown, release),
         entries=feed.entries(latest),
@@ -50,6 +51,14 @@ def _urls(environment: Environment, release: Release | None) -> list[str]:
         return []
     told = release.activity.payload.get("urls") if release.activity else None
     return [str(url) for url in told] if told else [environment.url]
+
+
+def _build_reused(release: Release | None) -> bool:
+    """Whether nothing had to be built for it: its slugs were there already."""
+    if release is None or release.activity_id is None:
+        return False
+    builds = Step.objects.filter(activity=release.activity_id, name__startswith="build")
+    return builds.exists() and not builds.exclude(note="reused").exists()
 
 
 def _services(environment: Environment, release: Release | None) -> list[tuple[str, str, str]]:

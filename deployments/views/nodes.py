@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from deployments.enums import Kind, State
 from deployments.models import Activity, Release
-from environments import access
+from environments import access, drift
 from environments.models import Environment
 from portal.enums import EnvironmentType
 from portal.permissions import Permission
@@ -37,6 +37,8 @@ class Node:
     open_state: str | None = None
     last_state: str | None = None
     depth: int = 0
+    ahead: int | None = None  # commits that the parent lacks; None when unknown or out of date
+    behind: int | None = None
     children: list["Node"] = field(default_factory=list)
     stands_out: bool = True  # shown in the tree; the rest is folded away behind a count
 
@@ -96,8 +98,25 @@ class Node:
         return [child for child in self.children if child.stands_out]
 
     @property
+    def drift(self) -> str:
+        """Against its parent: "+3", "+3 −1", or nothing when they are the same or unknown."""
+        parts = [f"+{self.ahead}" if self.ahead else "", f"−{self.behind}" if self.behind else ""]  # noqa: RUF001
+        return " ".join(part for part in parts if part)
+
+    @property
+    def drift_words(self) -> str:
+        if self.ahead is None or self.behind is None:
+            return ""
+        if not self.ahead and not self.behind:
+            return "same commit as its parent"
+        counts = [(self.ahead, "ahead of"), (self.behind, "behind")]
+        told = [f"{count} {'commit' if count == 1 else 'commits'} {way}" for count, way in counts if count]
+        return f"{' and '.join(told)} its parent"
+
+    @property
     def aside(self) -> str:
-        return f"v{self.live_number}" if self.live_number else ""
+        """What stands at the end of its row: the drift, or else the version."""
+        return self.drift or (f"v{self.live_number}" if self.live_number else "")
 
     def may(self, permission: str) -> bool:
         return Permission(permission) in self.allowed
@@ -135,6 +154,9 @@ def in_order(nodes: list[Node]) -> list[Node]:
     for node in nodes:
         parent = by_key.get(node.environment.parent_id or 0)
         (parent.children if parent else roots).append(node)
+        own = node.environment
+        if parent and own.drift_of and own.drift_of == drift.pair(own.head_commit, parent.environment.head_commit):
+            node.ahead, node.behind = own.ahead, own.behind
 
     def walk(level: list[Node], depth: int) -> Iterator[Node]:
         rank = list(EnvironmentType)[::-1]

@@ -28,6 +28,9 @@ class Environment(models.Model):
     type = models.CharField(max_length=12, choices=[(t.value, t.value) for t in EnvironmentType])
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.INACTIVE)
     head_commit = models.CharField(max_length=40, blank=True)  # what an activity last recorded for the branch
+    ahead = models.PositiveIntegerField(null=True, blank=True)  # commits that its parent lacks, see environments.drift
+    behind = models.PositiveIntegerField(null=True, blank=True)  # commits of its parent that it lacks
+    drift_of = models.CharField(max_length=82, blank=True)  # "<its head>...<its parent's>" that they were counted for
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     deployed_at = models.DateTimeField(null=True, blank=True)

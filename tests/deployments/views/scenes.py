@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from deployments.enums import Fault, Kind, State, StepState
 from deployments.models import Activity
+from environments.drift import pair
 from environments.models import Environment
 from portal.models import Project, User
 from tests import factories as make
@@ -76,6 +77,16 @@ def ordinary() -> Scene:
         make.ReleaseFactory(environment=environment, number=number, live_at=timezone.now() - timedelta(hours=hours))
         make.ServiceFactory(environment=environment)
         make.ServiceFactory(environment=environment, name="cache", engine="redis", version="7.0", asked="redis:7.0")
+    drifts = {
+        "staging": (3, 0),
+        "master": (6, 1),
+        "sprint-42": (4, 0),
+        "checkout-redesign": (12, 2),
+        "vat-rounding": (1, 0),
+    }
+    for branch, (ahead, behind) in drifts.items():
+        same = pair(tree[branch].head_commit, tree[branch].head_commit)
+        Environment.objects.filter(pk=tree[branch].pk).update(ahead=ahead, behind=behind, drift_of=same)
     running = _running(tree["checkout-redesign"], tomas)
     waiting = make.ActivityFactory(
         environment=tree["checkout-redesign"], actor=owner, kind=Kind.REDEPLOY, state=State.PENDING, age=4

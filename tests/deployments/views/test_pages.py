@@ -232,7 +232,6 @@ def test_a_failure_shows_its_step_its_last_lines_and_what_to_do_first(scene: sce
     shown = signed_in(scene.owner).get(f"/projects/{scene.project.pk}/activities/{scene.failed.pk}/").content.decode()
     order = [shown.index(text) for text in ("Deploy hook failed", "exit code 1.", "SQLSTATE", "push again", 'id="log"')]
     assert order == sorted(order)
-    assert "v3 was not touched" in shown
 
 
 @pytest.mark.parametrize("line", ["0", "-1", "x", "99999999999999999999", "1e9", "٣"])
