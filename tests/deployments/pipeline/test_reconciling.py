@@ -103,9 +103,7 @@ def test_a_push_without_its_activity_gets_one(engine: Engine) -> None:
     assert reconciling.reconcile() == []
 
 
-def test_one_broken_environment_does_not_keep_the_others_from_being_repaired(
-    engine: Engine, monkeypatch: Any
-) -> None:
+def test_one_broken_environment_does_not_keep_the_others_from_being_repaired(engine: Engine, monkeypatch: Any) -> None:
     staging = engine.project.environments.get(branch="staging")
     engine.run(engine.ask(Kind.ACTIVATE, staging))
     engine.run(engine.ask(Kind.ACTIVATE))

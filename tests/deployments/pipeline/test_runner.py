@@ -109,7 +109,9 @@ def test_losing_the_lease_kills_the_command_and_ends_the_work(engine: Engine, se
 def lose(activity: Activity, **values: Any) -> None:
     """As a worker leaves it that was killed some time ago."""
     past = timezone.now() - timedelta(seconds=60)
-    Activity.objects.filter(pk=activity.pk).update(state=State.RUNNING, worker="dead", fence=5, lease_until=past, **values)
+    Activity.objects.filter(pk=activity.pk).update(
+        state=State.RUNNING, worker="dead", fence=5, lease_until=past, **values
+    )
 
 
 def test_what_was_lost_before_its_first_step_begins_again(engine: Engine) -> None:
