@@ -38,7 +38,8 @@ def write_pages(source: Path, folder: Path) -> str:
     )
 
 
-def caddyfile(layout: Layout, *, port: int, domain: str, pages: Path, policy: str) -> str:
+def caddyfile(layout: Layout, *, port: int, domain: str, scheme: str, pages: Path, policy: str) -> str:
+    """`scheme` is what visitors use: with https, TLS ends at a proxy in front, and only the edge knows to say so."""
     hosts = " ".join(dict.fromkeys([domain, "localhost", "127.0.0.1", "::1"]))
     return f"""\
 # Written by ./slipway at each start.
@@ -67,6 +68,7 @@ def caddyfile(layout: Layout, *, port: int, domain: str, pages: Path, policy: st
 	handle @portal {{
 		reverse_proxy unix/{layout.web_socket} {{
 			flush_interval -1
+			header_up X-Forwarded-Proto {scheme}
 			# A restart of the portal is a short wait, not an error.
 			lb_try_duration 5s
 			lb_try_interval 100ms
@@ -81,6 +83,7 @@ def caddyfile(layout: Layout, *, port: int, domain: str, pages: Path, policy: st
 	handle @environment {{
 		reverse_proxy unix/{layout.edge}/{{http.request.host}} {{
 			flush_interval -1
+			header_up X-Forwarded-Proto {scheme}
 			transport http {{
 				# A kept connection would go on answering from the release before the switch.
 				keepalive off

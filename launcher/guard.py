@@ -4,15 +4,17 @@ A main process that was killed leaves children behind (granian's worker goes on 
 sending, a build goes on writing) and its socket file. Beside them the next one could not start, or would work twice."""
 
 import contextlib
+import json
 import os
 import sys
+from pathlib import Path
 
 from launcher import processes
 
 
 def main(arguments: list[str]) -> None:
-    """`guard SOCKET|- PYTHON-ARGUMENTS...`"""
-    socket, command = arguments[0], arguments[1:]
+    """`guard ENVIRONMENT-FILE SOCKET|- PYTHON-ARGUMENTS...`"""
+    stored, socket, *command = arguments
     orphans = left_by(os.environ.get(processes.MARKER, ""), os.environ.get(processes.PROGRAM, ""))
     if orphans:
         print(f"ending {len(orphans)} processes that the last one left behind", flush=True)
@@ -20,7 +22,9 @@ def main(arguments: list[str]) -> None:
     if socket != "-":
         with contextlib.suppress(FileNotFoundError):
             os.unlink(socket)
-    os.execv(sys.executable, [sys.executable, *command])
+    marks = {name: os.environ[name] for name in (processes.MARKER, processes.PROGRAM) if name in os.environ}
+    environ = {**json.loads(Path(stored).read_text()), **marks}
+    os.execve(sys.executable, [sys.executable, *command], environ)
 
 
 def left_by(instance: str, program: str) -> list[processes.Process]:

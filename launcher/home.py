@@ -39,6 +39,11 @@ class Layout:
         return self.root / "secrets" / "environment.json"
 
     @property
+    def process_environ(self) -> Path:
+        """The environment of the portal's processes, for launcher/guard.py; 0600 for the same reason."""
+        return self.run / "environ.json"
+
+    @property
     def secrets(self) -> Path:
         return self.root / "secrets"
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from launcher import edge, ports
+from launcher.errors import Refused
 
 # Kept in the home, so that a later start without them does not silently use another port or database.
 KEPT = [
@@ -23,6 +24,7 @@ _PASSED = re.compile(
     r"|(npm_config|NPM_CONFIG)_\w+|COMPOSER_[A-Z_]+|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
     r"|NODE_EXTRA_CA_CERTS)\Z"
 )
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -39,12 +41,13 @@ class Settings:
         return not self.passed.get("REDIS_URL")
 
     @property
+    def scheme(self) -> str:
+        return self.passed.get("SLIPWAY_SCHEME") or "http"
+
+    @property
     def url(self) -> str:
-        scheme = self.passed.get("SLIPWAY_SCHEME") or "http"
         port = self.passed.get("SLIPWAY_PUBLIC_PORT") or str(self.port)
-        return f"{scheme}://{self.domain}" + (
-            "" if port == {"http": "80", "https": "443"}.get(scheme) else f":{port}"
-        )
+        return f"{self.scheme}://{self.domain}" + ("" if port == _DEFAULT_PORTS[self.scheme] else f":{port}")
 
     def kept(self) -> dict[str, str]:
         given = {name: self.passed[name] for name in KEPT if self.passed.get(name)}
@@ -75,6 +78,8 @@ def read(environ: Mapping[str, str], kept: Mapping[str, str]) -> Settings:
     passed = {
         name: value for name, value in environ.items() if _PASSED.match(name) and name != "SLIPWAY_HOME"
     }
+    if passed.get("SLIPWAY_SCHEME") not in (None, "", *_DEFAULT_PORTS):
+        raise Refused(f"SLIPWAY_SCHEME is {passed['SLIPWAY_SCHEME']!r}; it must be http or https")
     merged = {**{name: value for name, value in kept.items() if name in KEPT}, **passed}
     return Settings(
         port=ports.parse(merged.get("SLIPWAY_PORT") or "8000", "SLIPWAY_PORT"),

@@ -1,5 +1,6 @@
 """Starting an instance, in the order that makes each step safe to repeat."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -104,11 +105,14 @@ def _configure(plan: Plan, python: Path) -> None:
     layout, settings = plan.layout, plan.settings
     pages = layout.run / "pages"
     policy = edge.write_pages(plan.code / "launcher" / "pages", pages)
-    text = edge.caddyfile(layout, port=settings.port, domain=settings.domain, pages=pages, policy=policy)
+    text = edge.caddyfile(
+        layout, port=settings.port, domain=settings.domain, scheme=settings.scheme, pages=pages, policy=policy
+    )
     _write(layout.run / "Caddyfile", text)
     _write(layout.run / "redis.conf", supervisord.redis_config(layout))
-    found = supervisord.programs(layout, python, plan.environ, own_redis=settings.own_redis)
+    found = supervisord.programs(layout, python, own_redis=settings.own_redis)
     health.mark_logs(layout, [*(program.name for program in found), "supervisord"])
+    _write(layout.process_environ, json.dumps(plan.environ, indent=2, sort_keys=True))
     _write(layout.supervisor_config, supervisord.config(layout, plan.code, found))
 
 

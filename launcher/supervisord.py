@@ -22,13 +22,14 @@ class Program:
     stop_wait: int = 10
 
 
-def programs(layout: Layout, python: Path, environ: Mapping[str, str], *, own_redis: bool) -> list[Program]:
-    """The portal's processes in the order of their start."""
-    guarded = [str(python), "-m", "launcher.guard"]
+def programs(layout: Layout, python: Path, *, own_redis: bool) -> list[Program]:
+    """The portal's processes in the order of their start. Their environment is in a file: it may hold secrets, and
+    supervisord's own syntax cannot say every value."""
+    guarded = [str(python), "-m", "launcher.guard", str(layout.process_environ)]
     found = [
-        Program("web", [*guarded, str(layout.web_socket), "-m", "granian", *_granian(layout)], 20, environ),
-        Program("worker", [*guarded, "-", "-m", "celery", *_celery(layout)], 30, environ, stop_wait=15),
-        Program("ssh", [*guarded, str(layout.hook_socket), "manage.py", "ssh_server"], 30, environ),
+        Program("web", [*guarded, str(layout.web_socket), "-m", "granian", *_granian(layout)], 20),
+        Program("worker", [*guarded, "-", "-m", "celery", *_celery(layout)], 30, stop_wait=15),
+        Program("ssh", [*guarded, str(layout.hook_socket), "manage.py", "ssh_server"], 30),
         Program(
             "edge", ["caddy", "run", "--config", str(layout.run / "Caddyfile")], 40, _caddy_environ(layout)
         ),
@@ -174,4 +175,7 @@ def _quote(text: str) -> str:
 
 
 def _environ(environ: Mapping[str, str]) -> str:
-    return ",".join(f"{name}={_quote(_escape(value))}" for name, value in sorted(environ.items()))
+    for value in environ.values():
+        if re.search(r"[\"'\\]", value):
+            raise Refused(f"{value!r} cannot be written into a configuration file; use a plainer path")
+    return ",".join(f'{name}="{_escape(value)}"' for name, value in sorted(environ.items()))

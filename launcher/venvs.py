@@ -11,7 +11,6 @@ from pathlib import Path
 from launcher import progress
 from launcher.errors import Refused
 
-
 GIVEN = "SLIPWAY_PYTHON"
 """Names an interpreter that has every requirement already, as in a container image."""
 

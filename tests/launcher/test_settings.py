@@ -1,0 +1,60 @@
+import pytest
+
+from launcher import settings
+from launcher.errors import Refused
+
+
+def test_defaults() -> None:
+    found = settings.read({}, {})
+    assert (found.port, found.ssh_port, found.domain, found.url) == (
+        8000,
+        2222,
+        "localhost",
+        "http://localhost:8000",
+    )
+    assert found.own_redis
+
+
+def test_an_earlier_start_is_remembered_until_something_else_is_said() -> None:
+    kept = {"SLIPWAY_PORT": "8100", "DATABASE_URL": "postgres://one", "PATH": "/evil"}
+    assert settings.read({}, kept).port == 8100
+    assert settings.read({"SLIPWAY_PORT": "8200"}, kept).port == 8200
+    assert settings.read({"SLIPWAY_PORT": ""}, kept).port == 8000
+    assert "DATABASE_URL" not in settings.read({"DATABASE_URL": ""}, kept).passed
+    assert settings.read({}, kept).environ("/h", "/s")["PATH"] != "/evil"
+
+
+def test_what_is_kept_gives_the_same_settings_again() -> None:
+    first = settings.read({"SLIPWAY_SSH_PORT": "2223", "REDIS_URL": "redis://r", "SLIPWAY_LEASE": "3"}, {})
+    again = settings.read({}, first.kept())
+    assert (again.port, again.ssh_port, again.passed["REDIS_URL"]) == (8000, 2223, "redis://r")
+    assert "SLIPWAY_LEASE" not in again.passed
+
+
+def test_processes_see_only_what_is_passed_on_purpose() -> None:
+    private = {"AWS_SECRET": "x", "LD_PRELOAD": "x", "PYTHONPATH": "x", "HOME": "/root"}
+    environ = settings.read({**private, "SLIPWAY_LEASE": "3", "https_proxy": "p"}, {}).environ(
+        "/h", "/h/cache"
+    )
+    assert environ["SLIPWAY_HOME"] == "/h"
+    assert environ["HOME"] == "/h/cache"
+    assert (environ["SLIPWAY_LEASE"], environ["https_proxy"]) == ("3", "p")
+    assert not {"AWS_SECRET", "LD_PRELOAD", "PYTHONPATH"} & environ.keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({"SLIPWAY_BASE_DOMAIN": "a.example"}, "http://a.example:8000"),
+        ({"SLIPWAY_PUBLIC_PORT": "80"}, "http://localhost"),
+        ({"SLIPWAY_SCHEME": "https", "SLIPWAY_PUBLIC_PORT": "443"}, "https://localhost"),
+        ({"SLIPWAY_SCHEME": "https", "SLIPWAY_PUBLIC_PORT": "80"}, "https://localhost:80"),
+    ],
+)
+def test_public_address(given: dict[str, str], url: str) -> None:
+    assert settings.read(given, {}).url == url
+
+
+def test_unknown_scheme_is_refused() -> None:
+    with pytest.raises(Refused, match="http or https"):
+        settings.read({"SLIPWAY_SCHEME": "gopher"}, {})
