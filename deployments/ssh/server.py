@@ -136,7 +136,6 @@ class Visitor(asyncssh.SSHServer):
 async def serve(stop: asyncio.Event, *, host: str = "", port: int, ready: asyncio.Future[int] | None = None) -> None:
     """Listen until `stop` is set. `ready` gets the port that was taken. Raises OSError when it cannot be had."""
     doors = Doors()
-    await doors.hooks.start()
     server = await asyncssh.create_server(
         lambda: Visitor(doors),
         host,
@@ -166,6 +165,8 @@ async def serve(stop: asyncio.Event, *, host: str = "", port: int, ready: asynci
         server_version="Slipway",
     )
     try:
+        # After the port, which tells whether another process is doing this already: its socket must not be taken away.
+        await doors.hooks.start()
         if ready is not None:
             ready.set_result(server.get_port())
         watching = asyncio.create_task(_watch(doors))

@@ -1,6 +1,7 @@
 """The ssh process: Git for people with keys, and the answers to Git's hooks."""
 
 import asyncio
+import os
 import signal
 from typing import Any
 
@@ -21,7 +22,8 @@ class Command(BaseCommand):
         try:
             asyncio.run(_serve(host, port))
         except OSError as error:
-            raise CommandError(f"Port {port} cannot be listened at: {error.strerror}.") from error
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise CommandError(f"Port {port} cannot be listened at: {reason}.") from error
 
 
 async def _serve(host: str, port: int) -> None:
