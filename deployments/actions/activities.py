@@ -93,15 +93,27 @@ def retry(activity: Activity, *, by: User, address: str = "") -> Activity:
     _check_may_change(activity, by)
     if activity.state not in (State.FAILED, State.CANCELLED):
         raise Conflict("Only a failed or cancelled activity can be tried again.")
+    # These ask for activities themselves, so they import this module.
+    from deployments.actions import environments, projects
+
     kind, environment = Kind(activity.kind), activity.environment
     if kind is Kind.PROJECT_CREATE:
-        from deployments.actions import projects  # it asks for activities itself
-
         return projects.retry_create(activity.project, by=by, address=address)
     if environment is None:
         raise Conflict("Its environment is gone.")
-    commit = activity.parameters.get("commit")
-    if kind is Kind.PUSH and commit != environment.head_commit:
+    again = {
+        Kind.ACTIVATE: environments.activate,
+        Kind.DEACTIVATE: environments.deactivate,
+        Kind.REDEPLOY: environments.redeploy,
+        Kind.DELETE: environments.delete,
+    }
+    if kind in again:  # what was possible then may not be now
+        with transaction.atomic():
+            made = again[kind](environment, by=by, address=address)
+            made.parameters, made.retry_of = activity.parameters | made.parameters, activity
+            made.save(update_fields=["parameters", "retry_of"])
+        return made
+    if kind is Kind.PUSH and activity.parameters.get("commit") != environment.head_commit:
         raise Conflict(
             f"{environment.title} has moved on to {environment.head_commit[:7]} since. Redeploy it instead.",
         )
