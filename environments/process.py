@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import time
@@ -157,13 +158,16 @@ def _popen(
     merge: bool = False,
     pass_fds: Sequence[int] = (),
 ) -> "subprocess.Popen[bytes]":
+    given = environment() if env is None else dict(env)
+    if shutil.which(argv[0], path=given.get("PATH", os.defpath)) is None:
+        raise NotInstalled(argv[0])
     try:
         return subprocess.Popen(
             [*_WITH_PARENT, *argv],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if merge else subprocess.PIPE,
-            env=environment() if env is None else dict(env),
+            env=given,
             cwd=cwd,
             start_new_session=True,
             pass_fds=tuple(pass_fds),
