@@ -4,14 +4,17 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
+
+from launcher import packages, venvs
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "lantern-otter-quay-71"
@@ -34,6 +37,20 @@ def wait_for(what: str, question: Callable[[], object], seconds: float = 60) -> 
             return
         time.sleep(0.1)
     raise AssertionError(f"{what} did not happen within {seconds:g} s (last answer: {answer!r})")
+
+
+class Loopback(httpx.HTTPTransport):
+    """Resolves every name below localhost to this machine, as browsers and curl do."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        here = httpx.Request(
+            request.method,
+            request.url.copy_with(host="127.0.0.1"),
+            headers=request.headers,
+            stream=request.stream,
+            extensions=request.extensions,
+        )
+        return super().handle_request(here)
 
 
 class Instance:
@@ -76,6 +93,13 @@ class Instance:
         )
         output = self.shell(f"{prelude}print('=>' + json.dumps({expression}, default=str))")
         return json.loads(output.rpartition("=>")[2])
+
+    def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        """Read the portal's database; cheap enough to ask again and again."""
+        with closing(sqlite3.connect(self.home / "slipway.sqlite3", timeout=30)) as database:
+            database.row_factory = sqlite3.Row
+            database.execute("PRAGMA query_only = true")
+            return database.execute(sql, values).fetchall()
 
     # Git and SSH, as a person with a key of their own
 
@@ -133,21 +157,26 @@ class Instance:
         return self.git("rev-parse", "HEAD", cwd=checkout, who=who).stdout.strip()
 
     def get(self, url: str) -> httpx.Response:
-        """A visitor's request. Names below localhost are resolved here, as browsers and curl do."""
-        parsed = httpx.URL(url)
-        return httpx.get(parsed.copy_with(host="127.0.0.1"), headers={"Host": parsed.netloc.decode()}, timeout=30)
+        """A request of a visitor whom nobody knows."""
+        with httpx.Client(transport=Loopback(), timeout=30) as visitor:
+            return visitor.get(url)
+
+
+def installed(home: Path) -> Path | None:
+    """The interpreter of a home that has every package already."""
+    return venvs.find(home / "venv", ROOT / "requirements.txt", packages.system_python())
 
 
 @contextmanager
-def running(venv: Path | None = None, **settings: str) -> Iterator[Instance]:
-    """A started instance; `venv` is an earlier instance's folder of packages, which saves the installation."""
+def running(python: Path | None = None, **settings: str) -> Iterator[Instance]:
+    """A started instance; `python` has all its packages already, which saves the installation."""
     base = Path(tempfile.mkdtemp(prefix="sw-"))
     base.chmod(0o755)
     (base / "work").mkdir()
     home = base / "home"
     home.mkdir(mode=0o755)
-    if venv is not None:
-        (home / "venv").symlink_to(venv)
+    if python is not None:
+        settings["SLIPWAY_PYTHON"] = str(python)
     instance = Instance(home, base / "work", **settings)
     try:
         instance.launcher("up", "--detach")

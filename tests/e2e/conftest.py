@@ -1,0 +1,46 @@
+"""Instances that the end-to-end tests share.
+
+All these tests are in one group of pytest-xdist, so that one process owns what they share. `instance` is an ordinary
+one; `rough` has small limits and is what tests with hostile apps and sudden deaths may ruin.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.instance import ROOT, Instance, installed, running
+from tests.e2e.people import Person, first_owner
+
+LIMITS = {
+    "SLIPWAY_SILENCE_TIMEOUT": "8",
+    "SLIPWAY_START_TIMEOUT": "6",
+    "SLIPWAY_LEASE": "10",
+    "SLIPWAY_HEARTBEAT": "2",
+    "SLIPWAY_SWEEP": "2",
+    "SLIPWAY_LOG_MAX_BYTES": str(4 * 1024**2),
+    "SLIPWAY_BUILD_MEMORY": str(512 * 1024**2),
+    "SLIPWAY_APP_MEMORY": str(256 * 1024**2),
+    "SLIPWAY_BUILD_DISK": str(64 * 1024**2),
+}
+
+
+@pytest.fixture(scope="session")
+def instance() -> Iterator[Instance]:
+    with running(installed(ROOT / "var")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def mara(instance: Instance) -> Person:
+    return first_owner(instance)
+
+
+@pytest.fixture(scope="session")
+def rough(instance: Instance) -> Iterator[Instance]:
+    with running(installed(instance.home) or installed(ROOT / "var"), **LIMITS) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def rolf(rough: Instance) -> Person:
+    return first_owner(rough, "Rolf Ekström")
