@@ -165,12 +165,7 @@ def create_from_folder(
 
 
 def _commit_folder(path: Path, folder: Path, message: str, author: str, email: str, at: datetime) -> str:
-    stamp = f"{int(at.timestamp())} +0000"
-    who = {
-        f"GIT_{role}_{what}": value
-        for role in ("AUTHOR", "COMMITTER")
-        for what, value in (("NAME", author or "Slipway"), ("EMAIL", email), ("DATE", stamp))
-    }
+    who = _identity(author, email, at)
     index = path / "index.tmp"
     in_tree = {"GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(folder)}
     try:
@@ -179,6 +174,42 @@ def _commit_folder(path: Path, folder: Path, message: str, author: str, email: s
     finally:
         index.unlink(missing_ok=True)
     return _git(path, "commit-tree", "-F", "-", tree, env=who, input=message.encode() + b"\n").text.strip()
+
+
+def _identity(author: str, email: str, at: datetime) -> dict[str, str]:
+    stamp = f"{int(at.timestamp())} +0000"
+    return {
+        f"GIT_{role}_{what}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", author or "Slipway"), ("EMAIL", email), ("DATE", stamp))
+    }
+
+
+def commit_change(
+    path: Path, parent: str, files: Mapping[str, bytes], *, message: str, author: str, email: str, at: datetime
+) -> str:
+    """A commit on top of `parent` that writes these files, whose modes stay; no branch moves. Returns the commit.
+
+    `files`: content by path from the root of the repository. A new file is not executable.
+    """
+    handle, index = tempfile.mkstemp(prefix=".index-", dir=path.parent)
+    os.close(handle)
+    Path(index).unlink()
+    env = {"GIT_INDEX_FILE": index}
+    try:
+        _git(path, "read-tree", check_sha(parent), env=env)
+        for name, content in files.items():
+            blob = _git(path, "hash-object", "-w", "--stdin", input=content).text.strip()
+            known = _git(path, "ls-files", "--stage", "--", name, env=env).text.split(" ", 1)[0]
+            entry = f"{known or '100644'},{blob},{name}"
+            _git(path, "update-index", "--add", "--cacheinfo", entry, env=env)
+        tree = _git(path, "write-tree", env=env).text.strip()
+    finally:
+        Path(index).unlink(missing_ok=True)
+    who = _identity(author, email, at)
+    return _git(
+        path, "commit-tree", "-p", parent, "-F", "-", tree, env=who, input=message.encode() + b"\n"
+    ).text.strip()
 
 
 def replace(fresh: Path, path: Path) -> None:

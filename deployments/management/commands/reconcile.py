@@ -2,6 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from deployments import dispatch
 from deployments.pipeline import reconciling, sweeping
 
 
@@ -11,6 +12,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        dispatch.prepare()
         sweeping.sweep()
         for sentence in reconciling.reconcile(services=True):
             self.stdout.write(sentence)
