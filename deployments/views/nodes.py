@@ -39,6 +39,7 @@ class Node:
     depth: int = 0
     ahead: int | None = None  # commits that the parent lacks; None when unknown or out of date
     behind: int | None = None
+    parent_title: str = ""
     children: list["Node"] = field(default_factory=list)
     stands_out: bool = True  # shown in the tree; the rest is folded away behind a count
 
@@ -99,19 +100,20 @@ class Node:
 
     @property
     def drift(self) -> str:
-        """Against its parent: "+3", "+3 −1", or nothing when they are the same or unknown."""
+        """Commits ahead of and behind its parent; empty when there are none, or when that is unknown."""
         parts = [f"+{self.ahead}" if self.ahead else "", f"−{self.behind}" if self.behind else ""]  # noqa: RUF001
         return " ".join(part for part in parts if part)
 
     @property
     def drift_words(self) -> str:
+        """As in "3 commits ahead of production, 1 behind"; empty when that is unknown."""
         if self.ahead is None or self.behind is None:
             return ""
         if not self.ahead and not self.behind:
-            return "same commit as its parent"
-        counts = [(self.ahead, "ahead of"), (self.behind, "behind")]
-        told = [f"{count} {'commit' if count == 1 else 'commits'} {way}" for count, way in counts if count]
-        return f"{' and '.join(told)} its parent"
+            return f"same commit as {self.parent_title}"
+        number, way = (self.ahead, "ahead of") if self.ahead else (self.behind, "behind")
+        words = f"{number} {'commit' if number == 1 else 'commits'} {way} {self.parent_title}"
+        return f"{words}, {self.behind} behind" if self.ahead and self.behind else words
 
     @property
     def aside(self) -> str:
@@ -155,6 +157,7 @@ def in_order(nodes: list[Node]) -> list[Node]:
         parent = by_key.get(node.environment.parent_id or 0)
         (parent.children if parent else roots).append(node)
         own = node.environment
+        node.parent_title = parent.environment.title if parent else ""
         if parent and own.drift_of and own.drift_of == drift.pair(own.head_commit, parent.environment.head_commit):
             node.ahead, node.behind = own.ahead, own.behind
 

@@ -73,8 +73,16 @@ def ordinary() -> Scene:
         "checkout-redesign": (2, 5), "vat-rounding": (3, 26), "search-facets": (6, 30),
     }.items():  # fmt: skip
         environment = tree[branch]
-        make.ActivityFactory(environment=environment, actor=owner, age=hours * 3600, outcome=f"v{number} is live.")
-        make.ReleaseFactory(environment=environment, number=number, live_at=timezone.now() - timedelta(hours=hours))
+        deployment = make.ActivityFactory(
+            environment=environment, actor=owner, age=hours * 3600, outcome=f"v{number} is live."
+        )
+        make.StepFactory(activity=deployment, name="build:store", note="reused")
+        make.ReleaseFactory(
+            environment=environment,
+            number=number,
+            activity=deployment,
+            live_at=timezone.now() - timedelta(hours=hours),
+        )
         make.ServiceFactory(environment=environment)
         make.ServiceFactory(environment=environment, name="cache", engine="redis", version="7.0", asked="redis:7.0")
     drifts = {

@@ -10,7 +10,7 @@ from deployments.enums import Kind, State
 from portal.models import Project
 from tests import factories as make
 from tests.deployments.views import scenes
-from tests.e2e.screens import Screen, chromium
+from tests.e2e.screens import FOLDER, Screen, chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -103,3 +103,57 @@ def test_a_project_that_could_not_be_created_shows_its_key(chrome: Browser, live
 def test_strangers_see_the_sign_in_and_nothing_else(chrome: Browser, live_server: LiveServer) -> None:
     make.UserFactory()
     look(Screen(chrome, live_server.url, None), {"login": "/account/login/"})
+
+
+def test_pages_work_without_javascript(chrome: Browser, live_server: LiveServer) -> None:
+    scene = scenes.ordinary()
+    screen = Screen(chrome, live_server.url, scene.owner, javascript=False)
+    with screen.page(width=390) as page:
+        page.goto(f"/projects/{scene.project.pk}/activities/{scene.running.pk}/")
+        assert page.locator("#log p").count() == 16
+        assert page.get_by_role("link", name="Refresh").is_visible()
+        assert not page.locator("[data-log-follow]").is_visible()
+        page.locator("label.bar-menu").click()
+        page.locator("#side-tree a", has_text="staging").click()
+        assert page.locator("h1").inner_text() == "staging"
+        page.get_by_role("link", name="Deactivate").click()
+        page.get_by_label("Type staging to confirm").fill("wrong")
+        page.get_by_role("button", name="Deactivate staging").click()
+        assert page.get_by_text("That is not its name").is_visible()
+        page.goto("/")
+        page.get_by_role("button", name="Switch between light and dark").click()
+        assert page.locator("html").get_attribute("data-theme") == "dark"
+
+
+def test_the_keyboard_reaches_the_search_and_the_drawer(chrome: Browser, live_server: LiveServer) -> None:
+    scene = scenes.ordinary()
+    screen = Screen(chrome, live_server.url, scene.owner)
+    with screen.page() as page:
+        page.goto(f"/projects/{scene.project.pk}/")
+        page.keyboard.press("/")
+        page.keyboard.type("vat")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/search?q=vat")
+        assert page.get_by_role("link", name="vat-rounding").first.is_visible()
+    with screen.page(width=390) as page:
+        page.goto(f"/projects/{scene.project.pk}/")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Space")
+        page.wait_for_timeout(300)
+        assert page.locator("#side-tree").is_visible()
+        page.screenshot(path=FOLDER / "drawer-phone-light.png")
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(300)
+        assert not page.locator("#side-tree").is_visible()
+
+
+def test_a_press_of_copy_copies(chrome: Browser, live_server: LiveServer) -> None:
+    scene = scenes.ordinary()
+    with Screen(chrome, live_server.url, scene.owner).page() as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.goto(f"/projects/{scene.project.pk}/environments/staging/")
+        page.get_by_role("button", name="Copy the clone command").click()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith("git clone -b staging ssh://git@")
+        assert page.locator("#announcer").inner_text() == "Copied"
