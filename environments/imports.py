@@ -21,23 +21,24 @@ _SHOWN_ERROR = 300
 _LEFTOVER = re.compile(r"[^\x20-\x7e]")
 
 # What Git, curl and ssh print, and what it means to the person who gave the URL.
+# The first that fits counts: ssh ends every failure with "Could not read from remote repository".
 _MEANINGS = (
+    (r"no space left", "There is no space left on this host. Free some, then try again."),
     (r"could not resolve|name or service not known", "The host is not known to the name server."),
+    (r"host key verification failed|identification has changed", "The host's SSH key is not the one seen before."),
+    (r"connection refused|timed out|no route to host|network is unreachable|too slow", "The host does not answer."),
+    (r"certificate", "The host's certificate is not valid."),
+    (r"error: 30\d|redirect", "The URL redirects to another address, which is not followed. Give the final URL."),
+    (
+        r"authentication failed|could not read username|terminal prompts disabled|error: 40[13]",
+        "The repository asks for a sign-in. Use git@host:path.git and add the project's deploy key at its host.",
+    ),
     (
         r"permission denied|publickey|could not read from remote repository",
         "The host refused the deploy key, or there is no such repository. Add the project's deploy key there "
         "(reading is enough) and try again.",
     ),
-    (
-        r"authentication failed|could not read username|terminal prompts disabled|error: 40[13]",
-        "The repository asks for a sign-in. Use git@host:path.git and add the project's deploy key at its host.",
-    ),
-    (r"error: 30\d|redirect", "The URL redirects to another address, which is not followed. Give the final URL."),
     (r"not found|error: 404|does not appear to be a git repository", "There is no such repository at that URL."),
-    (r"no space left", "There is no space left on this host. Free some, then try again."),
-    (r"host key verification failed|identification has changed", "The host's SSH key is not the one seen before."),
-    (r"connection refused|timed out|no route to host|network is unreachable|too slow", "The host does not answer."),
-    (r"certificate", "The host's certificate is not valid."),
     (r"fsck|index-pack failed", "The repository holds a malformed or dangerous object and was refused."),
 )
 
