@@ -11,9 +11,9 @@ from environments.process import Stopped, TimedOut, Watch
 from environments.runtimes.base import BuildSpec, RuntimeFailure, Sandbox
 from environments.runtimes.local import languages, php, sandbox, toolbox, volumes
 from environments.runtimes.local.layout import make_private, plain, throw_away
+from environments.variables import CACHE_DIR
 from portal.paths import Home
 
-_CACHE = "/run/cache"
 _TMP = "/tmp"  # noqa: S108 - the sandbox's own
 _PROCESSES = 2048
 _BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -72,7 +72,7 @@ class Builder:
     ) -> None:
         if command.needs and languages.program(command.needs) is None:
             message = f"{command.title} is not possible: {command.needs} is not installed on this host."
-            raise RuntimeFailure("build.tool_missing", message)
+            raise RuntimeFailure("build-tool-missing", message)
         watch.output(f"{command.title}\n".encode())
         label = f"b-{plain(spec.activity_id)}-{plain(spec.app.name)}"
         path = scratch.with_name(f"{scratch.name}.json")
@@ -82,7 +82,7 @@ class Builder:
         box = Sandbox(
             argv=toolbox.run_script() if command.script is not None else command.argv,
             env=self._environment(spec, version) | dict(command.env),
-            writable=[(spec.tree, "/app"), (spec.cache, _CACHE), (scratch, _TMP)],
+            writable=[(spec.tree, "/app"), (spec.cache, CACHE_DIR), (scratch, _TMP)],
             cwd="/app",
             memory=self._limits.memory,
             processes=_PROCESSES,
@@ -99,7 +99,7 @@ class Builder:
             raise _timed_out(command, error) from error
         except Stopped as error:
             if guard.tripped:
-                raise RuntimeFailure("build.no_space", error.reason) from error
+                raise RuntimeFailure(guard.tripped, error.reason, by_user=guard.tripped != "no-space") from error
             raise
         finally:
             path.unlink(missing_ok=True)
@@ -114,19 +114,19 @@ class Builder:
             **_of_host(os.environ),
             **self._limits.environment,
             **spec.env,
-            **building.cache_environment(_CACHE),
+            **building.cache_environment(CACHE_DIR),
         }
 
     def _failure(self, command: building.Command, code: int, label: str, guard: "DiskGuard") -> RuntimeFailure:
         if sandbox.ran_out_of_memory(label):
             limit = self._limits.memory // 1024**2
-            return RuntimeFailure("build.memory", f"{command.title}: out of memory, the limit is {limit} MB.")
+            return RuntimeFailure("build-memory", f"{command.title}: out of memory, the limit is {limit} MB.")
         if guard.full():
-            return RuntimeFailure("build.no_space", _no_space(), by_user=False)
+            return RuntimeFailure("no-space", _no_space(), by_user=False)
         how = process.describe_exit(code)
         if command.kind == "hook":
-            return RuntimeFailure("build.hook", f"The build hook failed with {how}. Its last lines say why.")
-        return RuntimeFailure(f"build.{command.kind}", f"{command.title} failed with {how}.")
+            return RuntimeFailure("build-hook-failed", f"The build hook failed with {how}. Its last lines say why.")
+        return RuntimeFailure(f"build-{command.kind}-failed", f"{command.title} failed with {how}.")
 
 
 class DiskGuard:
@@ -137,24 +137,24 @@ class DiskGuard:
         self._limit = limit
         self._free_before = self._free()
         self._looked = time.monotonic()
-        self.tripped = False
+        self.tripped = ""  # the id of the failure, once it is one
 
     def reason(self) -> str | None:
         if time.monotonic() - self._looked < _LOOK:
             return None
         self._looked = time.monotonic()
         if self.full():
-            self.tripped = True
+            self.tripped = "no-space"
             return _no_space()
         # Counting files is slow: it is done only when the disk says that the tree may have grown that much.
         if self._free_before - self._free() > self._limit and size(self._tree) > self._limit:
-            self.tripped = True
+            self.tripped = "build-too-big"
             return self._too_big()
         return None
 
     def final(self) -> None:
         if self._free_before - self._free() > self._limit and size(self._tree) > self._limit:
-            raise RuntimeFailure("build.too_big", self._too_big())
+            raise RuntimeFailure("build-too-big", self._too_big())
 
     def full(self) -> bool:
         return self._free() < min(_LEAST_FREE, self._free_before // 2)
@@ -186,8 +186,8 @@ def _no_space() -> str:
 def _timed_out(command: building.Command, error: TimedOut) -> RuntimeFailure:
     what = "The build hook" if command.kind == "hook" else command.title
     if error.silent:
-        return RuntimeFailure("build.silent", f"{what} printed nothing for {error.seconds:g} seconds and was stopped.")
-    return RuntimeFailure("build.timeout", f"{what} ran until the build's time was over and was stopped.")
+        return RuntimeFailure("silence-limit", f"{what} printed nothing for {error.seconds:g} seconds and was stopped.")
+    return RuntimeFailure("time-limit", f"{what} ran until the build's time was over and was stopped.")
 
 
 def _warnings(spec: BuildSpec, version: toolbox.Version) -> list[str]:

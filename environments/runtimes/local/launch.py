@@ -43,6 +43,8 @@ def main(path: str) -> None:
     inner = ["/usr/bin/env", "--default-signal", "--"]
     if not confined:
         inner += ["/usr/bin/prlimit", "--nproc={0}:{0}".format(spec["processes"]), "--"]
+    if any("\0" in word for word in arguments):
+        raise SystemExit("slipway: a NUL in an argument would begin another one")
     packed = _in_memory(b"".join(word.encode() + b"\0" for word in arguments))
     for number in _PASSED_ON:
         signal.signal(number, signal.SIG_IGN)

@@ -86,7 +86,7 @@ class Plan:
         for index, spec in enumerate(self._release.programs):
             if spec.name == name:
                 return index, spec
-        raise RuntimeFailure("runtime.program", f'The release has no program "{name}".', by_user=False)
+        raise RuntimeFailure("runtime-program", f'The release has no program "{name}".', by_user=False)
 
     def _of(self, index: int, spec: ProgramSpec) -> Iterator[Planned]:
         if spec.worker is not None:

@@ -47,6 +47,10 @@ class LocalRuntime:
     def engines(self) -> Mapping[str, Sequence[str]]:
         return backing.installed()
 
+    def prepare(self) -> None:
+        sandbox.refuse_root()
+        backing.prepare()
+
     def build(self, spec: BuildSpec, watch: Watch) -> None:
         limits = BuildLimits(self._limits.build_memory, self._limits.build_disk, self._limits.build_environment)
         Builder(self._home, limits).build(spec, watch)
@@ -94,10 +98,10 @@ class LocalRuntime:
             code = process.stream(sandbox.command(path), watch)
             if code != 0 and sandbox.ran_out_of_memory(label):
                 limit = self._limits.app_memory // 1024**2
-                raise RuntimeFailure("run.memory", f"It ran out of memory: the limit is {limit} MB.")
+                raise RuntimeFailure("run-memory", f"It ran out of memory: the limit is {limit} MB.")
             return code
         except TimedOut as error:
-            raise RuntimeFailure("run.silent" if error.silent else "run.timeout", str(error)) from error
+            raise RuntimeFailure("silence-limit" if error.silent else "time-limit", str(error)) from error
         finally:
             path.unlink(missing_ok=True)
             sandbox.remove_groups(label)

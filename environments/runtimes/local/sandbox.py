@@ -49,7 +49,7 @@ def refuse_root() -> None:
     """Run by root, bubblewrap would leave the program root's capabilities."""
     if os.geteuid() == 0:
         raise RuntimeFailure(
-            "runtime.root", "Sandboxes are never started by root. Run Slipway as its own user.", by_user=False
+            "runtime-root", "Sandboxes are never started by root. Run Slipway as its own user.", by_user=False
         )
 
 
@@ -91,7 +91,7 @@ def interpreter() -> str:
     """The system's Python: it exists inside sandboxes too, and everybody may read it."""
     found = shutil.which("python3", path="/usr/bin:/usr/local/bin")
     if found is None:
-        raise RuntimeFailure("runtime.no_python", "Python is not installed in /usr/bin on this host.", by_user=False)
+        raise RuntimeFailure("runtime-no-python", "Python is not installed in /usr/bin on this host.", by_user=False)
     return found
 
 

@@ -32,8 +32,10 @@ class Services:
         program = Program(
             f"{group}-0", sandbox.command(path), log, stop_signal=box.stop_signal, stop_wait=_STOP_WAIT, priority=100
         )
-        if self._describe(path, box):
-            self._supervisor.remove(group)  # it is asked to run differently
+        # One that answers goes on as it is, for the release that serves needs it: `configure` changes what can be
+        # changed while it runs, and the next start does the rest.
+        if self._describe(path, box) and not engine.ready(spec, layout.sockets):
+            self._supervisor.remove(group)
         if not self._supervisor.add(group, [program]):
             self._supervisor.start(group)
         self._wait(spec, engine, layout, program, watch)
@@ -73,6 +75,6 @@ class Services:
             if crashed or time.monotonic() > deadline:
                 how = "does not start" if crashed else f"did not answer within {self._timeout:g} seconds"
                 message = f'The service "{spec.name}" ({spec.asked}) {how}.\n{tail(program.log)}'.rstrip()
-                raise RuntimeFailure("service.not_ready", message, by_user=False)
+                raise RuntimeFailure("service-not-ready", message, by_user=False)
             time.sleep(pause)
             pause = min(pause * 1.3, 0.2)

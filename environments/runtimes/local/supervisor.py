@@ -190,7 +190,7 @@ class Supervisor:
     @staticmethod
     def _failure(reason: str) -> RuntimeFailure:
         return RuntimeFailure(
-            "runtime.supervisor", f"supervisord, which keeps all programs running, failed: {reason}", by_user=False
+            "runtime-supervisor", f"supervisord, which keeps all programs running, failed: {reason}", by_user=False
         )
 
 

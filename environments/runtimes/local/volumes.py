@@ -52,6 +52,6 @@ def make_beneath(root: Path, relative: str) -> None:
     except OSError as error:
         reason = "something that is not a folder, or a link, is in its way" if error.errno else error.strerror
         message = f'The mount "{relative}" cannot be made: {reason}. Remove that from the repository or the build.'
-        raise RuntimeFailure("mount.blocked", message) from error
+        raise RuntimeFailure("mount-blocked", message) from error
     finally:
         os.close(descriptor)

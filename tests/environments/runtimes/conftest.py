@@ -29,7 +29,9 @@ def home() -> Iterator[Home]:
     home = Home(root)
     process = start_supervisor(home)
     yield home
+    alive = process.poll() is None
     stop_supervisor(process)
+    assert alive, (home.logs / "supervisord.log").read_text()[-4000:]
     shutil.rmtree(root, ignore_errors=True)
 
 

@@ -95,7 +95,7 @@ def start_supervisor(home: Home, environ: Mapping[str, str] | None = None) -> "s
         give_away(folder)
     config = home.root / "supervisor" / "supervisord.conf"
     config.write_text(
-        f"[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile={home.run}/supervisord.pid\n"
+        f"[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\nloglevel=info\npidfile={home.run}/supervisord.pid\n"
         f"childlogdir={home.run}\n"
         f"[unix_http_server]\nfile={home.supervisor_socket}\nchmod=0700\n"
         "[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
@@ -107,8 +107,8 @@ def start_supervisor(home: Home, environ: Mapping[str, str] | None = None) -> "s
     process = subprocess.Popen(
         [*drop_to_user(), python, "-m", "supervisor.supervisord", "-n", "-c", str(config)],
         env=env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=(home.logs / "supervisord.log").open("wb"),
+        stderr=subprocess.STDOUT,
         start_new_session=True,
     )
     deadline = time.monotonic() + 20

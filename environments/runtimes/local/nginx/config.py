@@ -212,7 +212,7 @@ def write(release: ReleaseSpec, sites: Mapping[str, Site], upstreams: Sequence[U
         return "".join(_write(release, sites, upstreams))
     except Unsafe as error:
         message = f"The configuration of web.locations or routes cannot be used: {error}."
-        raise RuntimeFailure("web.unsafe", message) from error
+        raise RuntimeFailure("web-unsafe", message) from error
 
 
 def _write(release: ReleaseSpec, sites: Mapping[str, Site], upstreams: Sequence[Upstream]) -> Sequence[str]:
