@@ -37,7 +37,7 @@ def mara(instance: Instance) -> Person:
 
 @pytest.fixture(scope="session")
 def rough(instance: Instance) -> Iterator[Instance]:
-    with running(installed(instance.home) or installed(ROOT / "var"), **LIMITS) as started:
+    with running(installed(instance.home), **LIMITS) as started:
         yield started
 
 

@@ -163,8 +163,10 @@ class Instance:
 
 
 def installed(home: Path) -> Path | None:
-    """The interpreter of a home that has every package already."""
-    return venvs.find(home / "venv", ROOT / "requirements.txt", packages.system_python())
+    """The interpreter of a home, or else of the checkout's own, that has every package already."""
+    homes = (each / "venv" for each in (home, ROOT / "var"))
+    found = (venvs.find(folder, ROOT / "requirements.txt", packages.system_python()) for folder in homes)
+    return next(filter(None, found), None)
 
 
 @contextmanager
