@@ -18,6 +18,7 @@ from portal.celery import app
 RUN = "deployments.run"
 SWEEP = "deployments.sweep"
 RECONCILE = "deployments.reconcile"
+PREPARE = "deployments.prepare"
 ACTIVITIES, HOUSEKEEPING = "activities", "housekeeping"
 
 _RECONCILE_EVERY = 60.0  # seconds
@@ -42,15 +43,24 @@ app.conf.beat_schedule = {
 
 def nudge(activity_id: str) -> None:
     """Tell a worker to look at the activity. Never raises because of the broker: the sweep will send again."""
-    global _silent_until
     Activity.objects.filter(pk=activity_id, state=State.PENDING).update(dispatched_at=Now())
+    _send(RUN, [activity_id], ACTIVITIES)
+
+
+def prepare() -> None:
+    """Have a worker make, beside its other work, what the first environment would wait for. Lost, it is made then."""
+    _send(PREPARE, [], HOUSEKEEPING)
+
+
+def _send(name: str, arguments: list[str], queue: str) -> None:
+    global _silent_until
     if time.monotonic() < _silent_until:
         return
     try:
-        app.send_task(RUN, args=[activity_id], queue=ACTIVITIES, retry=False, ignore_result=True)
+        app.send_task(name, args=arguments, queue=queue, retry=False, ignore_result=True)
     except (OSError, OperationalError) as error:
         _silent_until = time.monotonic() + _PAUSE
-        logger.warning("The queue does not answer (%s); activity %s waits for the sweep.", error, activity_id)
+        logger.warning("The queue does not answer (%s); activities wait for the sweep.", error)
 
 
 def nudge_on_commit(activity_id: str) -> None:

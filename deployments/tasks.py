@@ -8,6 +8,7 @@ from celery.signals import worker_init
 
 from deployments import dispatch
 from deployments.pipeline import reconciling, runner, sweeping
+from environments import runtimes
 
 
 @worker_init.connect
@@ -29,3 +30,8 @@ def sweep() -> None:
 @shared_task(name=dispatch.RECONCILE)
 def reconcile() -> None:
     reconciling.reconcile()
+
+
+@shared_task(name=dispatch.PREPARE)
+def prepare() -> None:
+    runtimes.get().prepare()

@@ -128,6 +128,10 @@ class Runtime(Protocol):
         """Installed versions by service type, aliases included, e.g. {"mariadb": ["10.11"], "mysql": ["10.11"]}."""
         ...
 
+    def prepare(self) -> None:
+        """Make what the first environment would otherwise wait for; nothing when it is there."""
+        ...
+
     def build(self, spec: BuildSpec, watch: Watch) -> None:
         """Install dependencies, run the flavor and the build hook in a sandbox. Raises RuntimeFailure."""
         ...

@@ -63,6 +63,9 @@ class FakeRuntime:
             "valkey": ["7.0"],
         }
 
+    def prepare(self) -> None:
+        self._write(self._root / "prepared", "")
+
     def build(self, spec: BuildSpec, watch: Watch) -> None:
         with self._verb("build", spec.app.name, watch=watch):
             code = self._script(spec.app.hooks.build or "", watch, spec.tree)

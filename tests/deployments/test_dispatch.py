@@ -65,8 +65,8 @@ def test_a_broker_that_is_away_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) 
 def test_every_task_name_and_entry_of_the_timetable_has_its_door() -> None:
     from deployments import tasks
 
-    doors = {task.name for task in (tasks.run, tasks.sweep, tasks.reconcile)}
-    assert doors == {dispatch.RUN, dispatch.SWEEP, dispatch.RECONCILE}
+    doors = {task.name for task in (tasks.run, tasks.sweep, tasks.reconcile, tasks.prepare)}
+    assert doors == {dispatch.RUN, dispatch.SWEEP, dispatch.RECONCILE, dispatch.PREPARE}
     assert {entry["task"] for entry in dispatch.app.conf.beat_schedule.values()} == {
         dispatch.SWEEP,
         dispatch.RECONCILE,

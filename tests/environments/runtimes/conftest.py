@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from environments.runtimes.fake import FakeRuntime
 from environments.runtimes.local import Limits, LocalRuntime
@@ -38,6 +39,14 @@ def home() -> Iterator[Home]:
 @pytest.fixture(scope="session")
 def local(home: Home) -> Any:
     return Dropped(LocalRuntime(home, LIMITS))
+
+
+@pytest.fixture(scope="session")
+def templates() -> Path:
+    """Where engines keep what they copy data directories from."""
+    folder = settings.HOME.templates
+    folder.mkdir(parents=True, exist_ok=True)
+    return give_away(folder)
 
 
 @pytest.fixture(params=["local", "fake"])

@@ -26,6 +26,7 @@ from tests.environments.backing.servers import USER, give_away, is_root, unprivi
 
 HOST = "main-abc1234-projectid0000.localhost"
 VERBS = (
+    "prepare",
     "build",
     "provision",
     "remove_service",

@@ -25,6 +25,13 @@ def test_languages_and_engines_are_named_with_their_versions(runtime: Any) -> No
     assert all(versions for versions in runtime.engines().values())
 
 
+def test_preparing_can_be_done_at_any_time(runtime: Any, templates: Path) -> None:
+    for _ in range(2):
+        runtime.prepare()
+    if runtime.name == "local":
+        assert any(templates.iterdir())
+
+
 def test_a_build_leaves_its_result_in_the_tree_and_hands_over_its_output(runtime: Any, maker: Maker) -> None:
     said: list[bytes] = []
     hook = 'hooks: {build: "echo building"}\n'

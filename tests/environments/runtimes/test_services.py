@@ -40,6 +40,9 @@ def quiet() -> Watch:
     return Watch(output=lambda _: None)
 
 
+pytestmark = pytest.mark.usefixtures("templates")
+
+
 @pytest.mark.parametrize(
     ("type", "before", "after"),
     [
