@@ -9,7 +9,7 @@ from deployments import push_options
 from deployments.actions.environments import check_room
 from deployments.push_options import shown
 from environments import access, manifest, names, repositories, runtimes
-from environments.manifest import support
+from environments.backing import fitness
 from environments.models import Environment
 from environments.repositories import ZERO, TreeSource
 from portal import access as portal_access
@@ -197,8 +197,7 @@ class Check:
             except manifest.ManifestError as error:
                 self._add_problems(branches, error.problems)
                 return
-        runtime = runtimes.get()
-        errors, warnings = support.unsupported(loaded, runtime.engines(), runtime.languages())
+        errors, warnings = fitness.examine(loaded, runtimes.get())
         self._add_problems(branches, errors)
         self.notes += [f"Warning: {warning}" for warning in [*loaded.warnings, *warnings]]
 

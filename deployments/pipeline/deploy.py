@@ -12,8 +12,8 @@ from deployments.pipeline import building, deactivate, provisioning, releasing, 
 from deployments.pipeline.context import FAINT, PLAIN, YELLOW, Context, Part, Procedure
 from deployments.pipeline.deployment import Deployment
 from deployments.pipeline.failures import Failure
+from environments.backing import fitness
 from environments.manifest import ManifestError
-from environments.manifest.support import unsupported
 from environments.models import Host
 from environments.runtimes.base import Runtime
 
@@ -77,7 +77,7 @@ def _check(context: Context, deployment: Deployment) -> str | None:
     commit, environment = deployment.commit, context.environment
     _introduce(context, deployment)
     manifest = deployment.manifest
-    errors, warnings = unsupported(manifest, context.runtime.engines(), context.runtime.languages())
+    errors, warnings = fitness.examine(manifest, context.runtime)
     if errors:
         raise ManifestError(errors)
     for problem in [*manifest.warnings, *warnings]:

@@ -82,6 +82,7 @@ _SETTINGS: Mapping[str, Callable[[Any], str]] = {
     "wait_timeout": _number(1, 31_536_000),
 }
 _DEFAULT_PACKET = 16  # MB
+_STARTS_WITH = {"table_definition_cache": "400", "table_open_cache": "400"}  # see mariadb.py; the rest is MariaDB's own
 _SCHEMA_DEFAULTS = ("default_charset", "default_collation")
 _NOTHING_TO_DO = {"wsrep_sync_wait": "there is one server, so it is always in step"}
 
@@ -101,8 +102,9 @@ def arguments(properties: Mapping[str, Any]) -> list[str]:
 
 
 def statements(properties: Mapping[str, Any]) -> list[str]:
-    """The same for the server that runs already."""
-    return [f"SET GLOBAL {name} = {_literal(value)}" for name, value in _values(properties).items()]
+    """The same for the server that runs already; what is not asked for goes back to what it would start with."""
+    values = {name: _literal(value) for name, value in _values(properties).items()}
+    return [f"SET GLOBAL {name} = {values.get(name) or _STARTS_WITH.get(name, 'DEFAULT')}" for name in _SETTINGS]
 
 
 def defaults(properties: Mapping[str, Any]) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .apps import App
 from .model import Manifest
+from .parts import Relationship
 from .problems import Place, Problem, listed, quoted
 from .services import Service
 
@@ -130,11 +131,26 @@ def _app_warnings(manifest: Manifest, app: App) -> Iterable[Problem]:
             yield _problem(place, key, f"This has no effect: {reason}.")
     if app.size != "AUTO":
         yield _problem(manifest.place("app", app.name, ["size"]), "size", f"This has no effect: {_SIZE}.")
+    yield from _socket_warnings(manifest, app)
     for name, worker in app.workers.items():
         path = ["workers", name, "size"]
         place = manifest.place("app", app.name, path)
         if worker.size not in ("AUTO", app.size):
             yield _problem(place, ".".join(path), f"This has no effect: {_SIZE}.")
+
+
+def _socket_warnings(manifest: Manifest, app: App) -> Iterable[Problem]:
+    """An app that listens on a Unix socket can be reached by the web server beside it only."""
+    unreachable = {other.name for other in manifest.apps if other.upstream.socket_family != "tcp"}
+    parts: list[tuple[list[str], Mapping[str, Relationship]]] = [([], app.relationships)]
+    own = [(name, worker.relationships) for name, worker in app.workers.items()]
+    parts += [(["workers", name], theirs) for name, theirs in own if theirs != app.relationships]
+    for path, relationships in parts:
+        for name, relationship in relationships.items():
+            if relationship.service in unreachable - set(manifest.services):
+                keys = [*path, "relationships", name]
+                what = f"the app {quoted(relationship.service)} listens on a Unix socket, which no other app sees"
+                yield _problem(manifest.place("app", app.name, keys), ".".join(keys), f"This is left out: {what}.")
 
 
 def _service_warnings(manifest: Manifest, service: Service) -> Iterable[Problem]:

@@ -85,6 +85,18 @@ def test_a_changed_property_holds_without_a_restart(server: Server) -> None:
         assert client.ask("SELECT @@max_allowed_packet") == ((32 * 1024**2,),)
 
 
+def test_a_property_that_is_asked_for_no_more_goes_back_to_its_default(server: Server) -> None:
+    asked = "SELECT @@global.table_open_cache, @@global.max_allowed_packet, @@global.sql_mode"
+    server.reconfigured(configuration={key: value for key, value in CONFIGURATION.items() if key != "properties"})
+    server.configure()
+    with connect(server.relationship()) as client:
+        now = client.ask(asked)
+    server.stop()
+    server.start()
+    with connect(server.relationship()) as client:
+        assert client.ask(asked) == now
+
+
 def test_a_collation_that_the_server_lacks_is_the_users_to_mend(server: Server) -> None:
     properties = {"default_collation": "utf8mb4_klingon_ci"}
     server.reconfigured(configuration=CONFIGURATION | {"properties": properties})

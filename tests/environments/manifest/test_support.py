@@ -1,6 +1,6 @@
 import pytest
 
-from environments.manifest import Problem
+from environments.manifest import DictSource, Problem, load
 from environments.manifest.support import nearest_version, placement, unsupported
 
 from .make import app
@@ -107,3 +107,23 @@ def test_what_is_understood_but_has_no_effect_is_warned_about(more: str, files: 
 def test_switches_that_are_off_are_not_warned_about() -> None:
     routes = "https://{default}/: {type: upstream, upstream: app, sticky: {enabled: false}, ssi: {enabled: false}}"
     assert check(routes=routes, more="preflight: {enabled: true}\nruntime: {}\n") == ([], [])
+
+
+def test_a_relationship_to_an_app_on_a_socket_is_left_out_with_a_warning() -> None:
+    apps = """
+- {name: shop, type: 'php:8.2', source: {root: shop}}
+- {name: api, type: 'python:3.11', source: {root: api}, web: {commands: {start: a}}}
+- name: front
+  type: 'nodejs:18'
+  source: {root: front}
+  web: {commands: {start: a}}
+  workers: {queue: {commands: {start: b}}}
+  relationships:
+    shop: {service: shop, endpoint: http}
+    api: {service: api, endpoint: http}
+"""
+    manifest = load(DictSource({".platform/applications.yaml": apps, ".platform/routes.yaml": ""}))
+    errors, (warning,) = unsupported(manifest, ENGINES, LANGUAGES)
+    assert not errors
+    assert (warning.line, warning.key) == (10, "relationships.shop")
+    assert "Unix socket" in warning.message
