@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from django.db import Error as DatabaseError
 
 from deployments.enums import Fault
+from environments.imports import ImportFailed
 from environments.manifest import ManifestError
 from environments.process import CommandFailed, NotInstalled, TimedOut
 from environments.runtimes.base import RuntimeFailure
-from portal.errors import SlipwayError
+from portal.errors import Invalid, SlipwayError
 from portal.ids import new_id
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,10 @@ def sort(error: Exception, *, doing: str) -> Reason:
             return Reason(error.error_id, error.message, Fault.USER if error.by_user else Fault.PLATFORM)
         case ManifestError():
             return Reason("configuration-invalid", _first_problem(error), Fault.USER)
+        case ImportFailed():
+            return Reason("import-failed", error.message, Fault.USER)
+        case Invalid():
+            return Reason("configuration-invalid", error.message, Fault.USER)
         case SlipwayError():
             return Reason("not-possible", error.message, Fault.USER)
         case TimedOut():

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from deployments import state
+from deployments.enums import Fault
 from deployments.pipeline import specs
 from deployments.pipeline.context import GREEN, Context
 from deployments.pipeline.deployment import Deployment, texts_in
@@ -95,7 +96,7 @@ def _new(context: Context, deployment: Deployment, asked: Asked, engine: str, ve
                 return Service.objects.create(address=address, **values)
         except IntegrityError:
             continue  # another environment took the address between the look and the write
-    raise Failure("no-address", "No free loopback address was found for the service. Try again.")
+    raise Failure("no-address", "No free loopback address was found for the service. Try again.", fault=Fault.PLATFORM)
 
 
 def _free(address: str, port: int) -> bool:

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from deployments import live, state
+from deployments.enums import Fault
 from deployments.models import Release
 from deployments.pipeline import provisioning
 from deployments.pipeline.context import GREEN, Context
@@ -108,7 +109,7 @@ def lease_ports(names: Sequence[str]) -> dict[str, int]:
             if port not in taken and _free(port):
                 break
         else:
-            raise Failure("no-port", "No free TCP port was found for the app. Try again.")
+            raise Failure("no-port", "No free TCP port was found for the app. Try again.", fault=Fault.PLATFORM)
         taken.add(port)
         leased[name] = port
     return leased
