@@ -16,7 +16,7 @@ from environments.routing import ResolvedRoute, platform_routes
 from portal.errors import Invalid
 
 APP_DIR = "/app"  # where an app's folder is, in builds and at run time
-CACHE_DIR = "/cache"  # where a build finds what earlier builds of the app left, on any branch
+CACHE_DIR = "/run/cache"  # where a build finds what earlier builds of the app left, on any branch
 
 MAX_BYTES = 128 * 1024 - 1  # of NAME=value: Linux starts no program with a longer one (MAX_ARG_STRLEN with its NUL)
 MAX_TOTAL_BYTES = 1024 * 1024  # of all of them; Linux allows a quarter of the stack limit, mostly 2 MiB
