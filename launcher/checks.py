@@ -23,11 +23,14 @@ def run(checkout: Path, requested: Path, arguments: Sequence[str]) -> int:
     if arguments:
         return _pytest(checkout, python, environ, arguments)
     results = _run_checks(checkout, python, environ)
-    results.append(_pytest(checkout, python, environ, ["-n", "2"]))
-    return next((result for result in results if result != 0), 0)
+    tests = _pytest(checkout, python, environ, ["-n", "2"])
+    failed = [name for name, result in results.items() if result != 0]
+    if failed:
+        progress.error(f"{', '.join(failed)} failed before the tests; what they said is above")
+    return next((result for result in (*results.values(), tests) if result != 0), 0)
 
 
-def _run_checks(checkout: Path, python: Path, environ: Mapping[str, str]) -> list[int]:
+def _run_checks(checkout: Path, python: Path, environ: Mapping[str, str]) -> dict[str, int]:
     """Some of them load the settings, which want a home with secrets; they get one that nothing else uses."""
     scratch = Path(tempfile.mkdtemp(prefix="slipway-check-"))
     try:
@@ -35,7 +38,7 @@ def _run_checks(checkout: Path, python: Path, environ: Mapping[str, str]) -> lis
         layout.make()
         keys.ensure(layout)
         own = {**environ, "SLIPWAY_HOME": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"}
-        return [_check(name, command, checkout, own) for name, command in _checks(python)]
+        return {name: _check(name, command, checkout, own) for name, command in _checks(python)}
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

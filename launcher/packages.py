@@ -215,7 +215,7 @@ def _show_apt(output: Iterable[str], record: IO[str]) -> None:
             total = int(found[1])
         elif text.startswith("Setting up "):
             done += 1
-            if done % 10 == 0 or done == total:
+            if done % 50 == 0 or done == total:
                 progress.line(f"  {done} of {total} packages set up")
         elif text.startswith("Fetched "):
             progress.line(f"  {text.strip().lower()}")
