@@ -19,12 +19,16 @@ _APP_KEYS = {
     "preflight.ignored_rules": "there are no preflight checks here",
     "web.move_to_root": "it belonged to a file layout of before 2016",
     "runtime.xdebug": "Xdebug is not started here",
+    "runtime.quicklisp": "Lisp is not built here",
+    "build.caches": "the folder PLATFORM_CACHE_DIR is kept between builds of an app, whatever is in it",
+    "operations": "operations cannot be started here yet",
 }
 _ROUTE_KEYS = {
     "sticky": "there is one instance of each app, so every visitor is sent to the same one",
     "tls.client_authentication": "client certificates are not asked for here",
     "tls.client_certificate_authorities": "client certificates are not asked for here",
     "tls.min_version": "TLS is not set per route here",
+    "tls.strict_transport_security": "TLS is not set per route here",
     "ssi": "server-side includes are not processed here",
 }
 
@@ -124,7 +128,7 @@ def _engine(
 
 
 def _app_warnings(manifest: Manifest, app: App) -> Iterable[Problem]:
-    dumped = app.model_dump(include={"firewall", "resources", "preflight", "runtime", "web"})
+    dumped = app.model_dump(include={"firewall", "resources", "preflight", "runtime", "web", "build", "operations"})
     for key, reason in _APP_KEYS.items():
         if _given(dumped, key):
             place = manifest.place("app", app.name, key.split("."))
@@ -137,6 +141,14 @@ def _app_warnings(manifest: Manifest, app: App) -> Iterable[Problem]:
         place = manifest.place("app", app.name, path)
         if worker.size not in ("AUTO", app.size):
             yield _problem(place, ".".join(path), f"This has no effect: {_SIZE}.")
+        if worker.commands.post_start:
+            path = ["workers", name, "commands", "post_start"]
+            message = "This has no effect: it is run for web programs only."
+            yield _problem(manifest.place("app", app.name, path), ".".join(path), message)
+    if app.source_operations:
+        path = ["source", "operations"]
+        message = "This has no effect: source operations cannot be started here yet."
+        yield _problem(manifest.place("app", app.name, path), ".".join(path), message)
 
 
 def _socket_warnings(manifest: Manifest, app: App) -> Iterable[Problem]:
@@ -169,6 +181,12 @@ def _route_warnings(manifest: Manifest) -> Iterable[Problem]:
             if _given(dumped, key):
                 place = manifest.place("route", route.url, key.split("."))
                 yield _problem(place, f"{route.url}.{key}", f"This has no effect: {reason}.")
+        if route.type == "proxy":
+            message = "Requests are not passed on to other hosts here: this route answers with an error."
+            yield _problem(manifest.place("route", route.url, ["type"]), f"{route.url}.type", message)
+        if route.cache.enabled and "cache" in manifest.sources.get(("route", route.url), ()):
+            message = "This has no effect: answers are not cached here, every request reaches the app."
+            yield _problem(manifest.place("route", route.url, ["cache"]), f"{route.url}.cache", message)
         if "://*." in route.url:
             message = f"Only hosts that are named in full are served here: {quoted(route.url)} is left out."
             yield _problem(manifest.place("route", route.url), route.url, message)

@@ -94,6 +94,23 @@ def test_the_nearest_version(asked: str, available: list[str], chosen: str | Non
             {"routes": "https://{default}/: {type: upstream, upstream: app, tls: {client_authentication: request}}"},
             "https://{default}/.tls.client_authentication",
         ),
+        ("build: {caches: {npm: {directory: .npm}}}\n", {}, "build.caches"),
+        ("operations: {clear: {commands: {start: a}}}\n", {}, "operations"),
+        ("source: {operations: {update: {command: a}}}\n", {}, "source.operations"),
+        ("workers: {w: {commands: {start: a, post_start: b}}}\n", {}, "workers.w.commands.post_start"),
+        (
+            "",
+            {"routes": "https://{default}/: {type: upstream, upstream: app, cache: {enabled: true}}"},
+            "https://{default}/.cache",
+        ),
+        (
+            "",
+            {
+                "routes": "https://{default}/: {type: upstream, upstream: app}\n"
+                "https://{default}/api/: {type: proxy, to: 'https://example.com/'}"
+            },
+            "https://{default}/api/.type",
+        ),
         ("", {"routes": "https://*.{default}/: {type: upstream, upstream: app}"}, "https://*.{default}/"),
     ],
 )
@@ -105,7 +122,8 @@ def test_what_is_understood_but_has_no_effect_is_warned_about(more: str, files: 
 
 
 def test_switches_that_are_off_are_not_warned_about() -> None:
-    routes = "https://{default}/: {type: upstream, upstream: app, sticky: {enabled: false}, ssi: {enabled: false}}"
+    off = "sticky: {enabled: false}, ssi: {enabled: false}, cache: {enabled: false}"
+    routes = f"https://{{default}}/: {{type: upstream, upstream: app, {off}}}"
     assert check(routes=routes, more="preflight: {enabled: true}\nruntime: {}\n") == ([], [])
 
 
