@@ -59,10 +59,10 @@ def _wait_for(path: str | None) -> None:
 
 def _enter_group(spec: dict[str, Any]) -> bool:
     """Join a control group of our own with the limits. False where none was delegated to us."""
-    version, label = os.environ.get("SLIPWAY_CGROUP_VERSION"), spec.get("label")
-    memory, pids = os.environ.get("SLIPWAY_CGROUP_MEMORY"), os.environ.get("SLIPWAY_CGROUP_PIDS")
-    if not (version and label and memory and pids):
+    label = spec.get("label")
+    if not (label and spec.get("groups")):
         return False
+    version, memory, pids = spec["groups"]
     names = ("memory.max", "memory.swap.max") if version == "2" else ("memory.limit_in_bytes", None)
     try:
         for folder in dict.fromkeys((os.path.join(memory, label), os.path.join(pids, label))):

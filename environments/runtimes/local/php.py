@@ -11,14 +11,14 @@ from environments.runtimes.local.languages import program
 
 SCAN = "/run/php/conf.d"
 _CONFIG = "/run/php/fpm.conf"
-_RUN = "/run/php/run"
+RUN = "/run/php/run"
 _SOCKET = "/run/app/fpm.sock"
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
 _MAX_INI = 256 * 1024
 _OPCACHE = "opcache.enable_cli=0\nopcache.memory_consumption=64\nopcache.max_accelerated_files=16000\n"
 
 # php-fpm makes a session of its own, where a signal to the process group does not find it.
-_WATCHED = f"""\
+WATCHED = f"""\
 "$1" --nodaemonize --fpm-config {_CONFIG} -c "$2" &
 fpm=$!
 trap 'kill -QUIT $fpm' TERM
@@ -51,7 +51,7 @@ security.limit_extensions = .php
 
 def argv(version: str) -> list[str]:
     fpm = program(f"php-fpm{version}") or f"/usr/sbin/php-fpm{version}"
-    return ["/bin/dash", _RUN, fpm, f"/etc/php/{version}/fpm/php.ini"]
+    return ["/bin/dash", RUN, fpm, f"/etc/php/{version}/fpm/php.ini"]
 
 
 def fpm_files(app: App, memory: int) -> dict[str, str]:
@@ -64,7 +64,7 @@ def fpm_files(app: App, memory: int) -> dict[str, str]:
         children=max(2, min(50, fits)),
         timeout=f"request_terminate_timeout = {timeout}s" if timeout else "",
     )
-    return {_CONFIG: text, _RUN: _WATCHED}
+    return {_CONFIG: text}
 
 
 def ini_files(app: App, version: str, slug: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from environments.process import Stopped, Watch
 from environments.routing import ResolvedRoute
 from environments.runtimes.base import Probe, ReleaseSpec
+from environments.runtimes.local import sandbox
 from environments.runtimes.local.supervisor import UnixConnection
 from environments.runtimes.local.watching import Crashes, tail
 
@@ -71,7 +72,8 @@ class Prober:
                     return Probe(False, status, took, f"The app answers {route.url} with status {status}.")
             crashed = self._crashed()
             if crashed is not None:
-                reason = f"A program of the release ends again and again.\n{tail(self.logs[crashed])}"
+                lacks = "for lack of memory, " if sandbox.ran_out_of_memory(crashed) else ""
+                reason = f"A program of the release ends {lacks}again and again.\n{tail(self.logs[crashed])}"
                 return Probe(False, status, took, reason.rstrip())
             if left <= 0:
                 return Probe(False, status, took, self._never(route))

@@ -107,7 +107,8 @@ class Plan:
         return self._planned(index, spec, short, toolbox.run_script(), files, log, after=after)
 
     def _fpm(self, index: int, spec: ProgramSpec, version: str) -> Planned:
-        files = {**self._files(spec), **php.fpm_files(spec.app, self._memory)}
+        run = {php.RUN: toolbox.script(php.WATCHED)}
+        files = {**self._files(spec), **php.fpm_files(spec.app, self._memory), **run}
         unlink = [self._sockets / f"a{index}" / "fpm.sock"]
         log = self._layout.log(spec.name, "php")
         return self._planned(index, spec, f"f{index}", php.argv(version), files, log, unlink=unlink)

@@ -67,6 +67,7 @@ def describe(sandbox: Sandbox, extras: Extras = Extras()) -> dict[str, Any]:
         "processes": sandbox.processes,
         "file_size": sandbox.file_size,
         "label": sandbox.label,
+        "groups": _delegated(),
         "unlink": [str(path) for path in extras.unlink],
         "after": str(extras.after) if extras.after else None,
     }
@@ -145,20 +146,24 @@ def _one_word(*words: str) -> bool:
     return all(word and not any(character.isspace() or character == "#" for character in word) for word in words)
 
 
+def _delegated() -> tuple[str, ...] | None:
+    """(version, folder for memory, folder for processes) of the control groups that the launcher gave to us."""
+    found = tuple(os.environ.get(f"SLIPWAY_CGROUP_{name}", "") for name in ("VERSION", "MEMORY", "PIDS"))
+    return found if all(found) else None
+
+
 def groups() -> Iterable[Path]:
-    """The control groups that were delegated to us."""
-    names = ("SLIPWAY_CGROUP_MEMORY", "SLIPWAY_CGROUP_PIDS")
-    return [Path(path) for path in dict.fromkeys(os.environ[name] for name in names if os.environ.get(name))]
+    return [Path(path) for path in dict.fromkeys((_delegated() or ())[1:])]
 
 
 def ran_out_of_memory(label: str) -> bool:
     """Whether the kernel killed something in the group of this label for lack of memory."""
-    top = os.environ.get("SLIPWAY_CGROUP_MEMORY")
-    if not top or not label:
+    delegated = _delegated()
+    if not delegated or not label:
         return False
     for name in ("memory.events", "memory.oom_control"):
         try:
-            lines = (Path(top) / label / name).read_text().splitlines()
+            lines = (Path(delegated[1]) / label / name).read_text().splitlines()
         except OSError:
             continue
         for line in lines:

@@ -1,18 +1,19 @@
 """What every runtime does, the real ones and the fake: each verb, and each of them twice."""
 
+import socket
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from environments.backing import engine_for
 from environments.process import Stopped, Watch
-from environments.runtimes.base import RuntimeFailure
+from environments.runtimes.base import RuntimeFailure, ServiceSpec
+from tests.environments.backing.servers import free_address
 
 from .apps import FILES, PYTHON
 from .make import Maker
-
-BUILT = PYTHON + 'hooks: {build: "file built.txt\\necho building"}\n'
 
 
 def quiet() -> Watch:
@@ -97,6 +98,34 @@ def test_a_script_runs_beside_the_release_and_tells_its_exit_code(runtime: Any, 
     assert runtime.run(release, "app", "echo migrating", Watch(output=said.append)) == 0
     assert b"migrating" in b"".join(said)
     assert runtime.run(release, "app", "exit 3", quiet()) == 3
+
+
+def service(maker: Maker) -> ServiceSpec:
+    return ServiceSpec(
+        place=maker.place,
+        name="cache",
+        engine="redis",
+        version="7.0",
+        asked="redis:7.0",
+        address=free_address(6379),
+        port=6379,
+        secrets=engine_for("redis").new_secrets({}),
+        configuration={},
+    )
+
+
+def test_a_service_is_provisioned_and_removed_each_twice(runtime: Any, maker: Maker, settings: Any) -> None:
+    settings.HOME = maker.home
+    spec = service(maker)
+    for _ in range(2):
+        runtime.provision(spec, quiet())
+    if runtime.name == "local":
+        with socket.create_connection((spec.address, spec.port), timeout=5):
+            pass
+    for _ in range(2):
+        runtime.remove_service(spec)
+    with pytest.raises(OSError, match="refused"), socket.create_connection((spec.address, spec.port), timeout=5):
+        pass
 
 
 def test_removing_an_environment_leaves_nothing_and_can_be_done_again(runtime: Any, maker: Maker) -> None:
