@@ -19,6 +19,7 @@ BASE_DOMAIN = env.str("SLIPWAY_BASE_DOMAIN", "localhost")
 # What people see and copy; a proxy or a port mapping in front may make it differ from the port above.
 PUBLIC_SCHEME = env.str("SLIPWAY_SCHEME", "http")
 PUBLIC_PORT = env.int("SLIPWAY_PUBLIC_PORT", SLIPWAY_PORT)
+PUBLIC_SSH_PORT = env.int("SLIPWAY_PUBLIC_SSH_PORT", SLIPWAY_SSH_PORT)
 _DEFAULT_PORT = {"http": 80, "https": 443}[PUBLIC_SCHEME]
 PORT_SUFFIX = "" if PUBLIC_PORT == _DEFAULT_PORT else f":{PUBLIC_PORT}"
 PUBLIC_URL = f"{PUBLIC_SCHEME}://{BASE_DOMAIN}{PORT_SUFFIX}"

@@ -21,7 +21,7 @@ _FEED = 8  # lines of "latest activity"
 
 
 def clone_url(project: Project) -> str:
-    port = "" if settings.SLIPWAY_SSH_PORT == 22 else f":{settings.SLIPWAY_SSH_PORT}"
+    port = "" if settings.PUBLIC_SSH_PORT == 22 else f":{settings.PUBLIC_SSH_PORT}"
     return f"ssh://git@{settings.BASE_DOMAIN}{port}/{project.pk}.git"
 
 
