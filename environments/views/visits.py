@@ -27,6 +27,12 @@ def _environment_pk(request: HttpRequest) -> int | None:
     return int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else None
 
 
+def _wanted(request: HttpRequest) -> str:
+    """The environment's nginx cannot encode: what stands behind its last parameter is the target as it was asked for."""
+    raw = request.META.get("QUERY_STRING", "").partition("&to=")[2]
+    return raw if raw.startswith("/") else request.GET.get("to", "/")
+
+
 @login_required
 @require_GET
 def start(request: HttpRequest) -> HttpResponse:
@@ -40,7 +46,7 @@ def start(request: HttpRequest) -> HttpResponse:
     token = visits.begin(by=person(request), environment=environment, session_key=session_key)
     asked = request.GET.get("host", "")
     host = asked if Host.objects.filter(environment=environment, name=asked).exists() else environment.host
-    query = urlencode({"token": token, "to": _local_path(request.GET.get("to", "/"))})
+    query = urlencode({"token": token, "to": _local_path(_wanted(request))})
     return HttpResponseRedirect(
         f"{settings.PUBLIC_SCHEME}://{host}{settings.PORT_SUFFIX}/.slipway/visit?{query}",
         headers={"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"},

@@ -67,6 +67,13 @@ def test_a_viewer_is_handed_over(client: Client, environment: Environment, viewe
     assert is_let_in(visitor)
 
 
+def test_the_target_arrives_as_nginx_found_it(client: Client, environment: Environment, viewer: User) -> None:
+    """nginx puts it last, unencoded: its own `&` and escapes belong to it."""
+    client.force_login(viewer)
+    answer = client.get(f"/-/visit/start?environment={environment.pk}&to=/a%20b?x=1&y=%2F")
+    assert parse_qs(urlsplit(answer.headers["Location"]).query)["to"] == ["/a%20b?x=1&y=%2F"]
+
+
 def test_a_token_works_once_and_for_a_minute(client: Client, environment: Environment, viewer: User) -> None:
     client.force_login(viewer)
     _, token, _ = token_for(client, environment)

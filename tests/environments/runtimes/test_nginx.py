@@ -244,7 +244,7 @@ def test_strangers_are_sent_to_the_portal_and_members_come_in(local: Any, maker:
     front = up(local, maker.release(PYTHON, FILES, public=False))
     stranger = get(front, "/page?a=1&b=2", headers={"X-Slipway-Environment": "999", "Cookie": "slipway_visit=bad"})
     assert stranger.status == 302
-    start = f"http://localhost:8000/-/visit/start?environment={maker.key}&to=/page?a=1&b=2"
+    start = f"http://localhost:8000/-/visit/start?environment={maker.key}&host={HOST}&to=/page?a=1&b=2"
     assert stranger.headers["location"] == start
     assert stranger.headers["x-robots-tag"] == "noindex, nofollow"
     assert portal.asked[-1]["x-slipway-environment"] == str(maker.key)

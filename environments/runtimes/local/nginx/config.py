@@ -259,8 +259,8 @@ def _server(release: ReleaseSpec, name: str, routes: Sequence[ResolvedRoute], si
         lines += tests
         later += locations
     if not release.public:
-        start = f"{release.portal_url.rstrip('/')}/-/visit/start?environment={release.place.key}&to="
-        target = literal(start)[:-1] + '$request_uri"'
+        start = f"{release.portal_url.rstrip('/')}/-/visit/start?environment={release.place.key}&host="
+        target = literal(start)[:-1] + '$host&to=$request_uri"'
         lines += _CHECKED.format(cookie=COOKIE, key=release.place.key, start=target).splitlines()
         lines += _COMMON.splitlines()
     else:
