@@ -1,0 +1,4 @@
+<?php
+
+header('Content-Type: text/plain');
+echo 'made on demand: ' . $_SERVER['REQUEST_URI'];
