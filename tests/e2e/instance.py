@@ -14,8 +14,6 @@ from pathlib import Path
 
 import httpx
 
-from launcher import packages, venvs
-
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "lantern-otter-quay-71"
 
@@ -163,10 +161,11 @@ class Instance:
 
 
 def installed(home: Path) -> Path | None:
-    """The interpreter of a home, or else of the checkout's own, that has every package already."""
-    homes = (each / "venv" for each in (home, ROOT / "var"))
-    found = (venvs.find(folder, ROOT / "requirements.txt", packages.system_python()) for folder in homes)
-    return next(filter(None, found), None)
+    """The interpreter of a home, or else of the checkout's own, that has every package already, as locked now."""
+    locked = (ROOT / "requirements.txt").stat().st_mtime
+    stamps = [stamp for each in (home, ROOT / "var") for stamp in (each / "venv").glob("*/complete")]
+    ready = [stamp for stamp in stamps if stamp.stat().st_mtime > locked]
+    return ready[0].parent / "bin" / "python" if ready else None
 
 
 @contextmanager
