@@ -87,21 +87,25 @@ def claim(activity_id: str, worker: str) -> Activity | None:
                     started_at=Coalesce("started_at", Now()),
                 )
             )
+            return _claimed(activity_id) if claimed else None
     except IntegrityError:  # one_running_activity_per_environment: another worker was a moment faster
         return None
-    if not claimed:
-        return None
-    return Activity.objects.select_related("project", "environment__parent", "actor").get(pk=activity_id)
 
 
 def take_over(activity_id: str, worker: str) -> Activity | None:
     """Claim a running activity whose lease is over, to clean up after its worker. None when another was faster."""
-    taken = Activity.objects.filter(pk=activity_id, state=State.RUNNING, lease_until__lt=Now()).update(
-        worker=worker, fence=F("fence") + 1, lease_until=Now() + _lease()
+    with transaction.atomic():
+        taken = Activity.objects.filter(pk=activity_id, state=State.RUNNING, lease_until__lt=Now()).update(
+            worker=worker, fence=F("fence") + 1, lease_until=Now() + _lease()
+        )
+        return _claimed(activity_id) if taken else None
+
+
+def _claimed(activity_id: str) -> Activity:
+    """Read in the transaction of the claim: later the claim may be somebody else's."""
+    return Activity.objects.select_related("project", "environment__parent", "actor", "cancelled_by").get(
+        pk=activity_id
     )
-    if not taken:
-        return None
-    return Activity.objects.select_related("project", "environment", "actor").get(pk=activity_id)
 
 
 def heartbeat(activity: Activity) -> bool:

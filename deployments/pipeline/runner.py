@@ -9,7 +9,7 @@ from deployments import dispatch, live, state
 from deployments.enums import Fault, State, StepState
 from deployments.models import Activity, Release, Step
 from deployments.pipeline import procedures
-from deployments.pipeline.context import RED, Context, Part, Procedure
+from deployments.pipeline.context import PLAIN, RED, Context, Part, Procedure
 from deployments.pipeline.failures import Reason, sort
 from deployments.pipeline.keeper import Keeper
 from deployments.state import LostLease
@@ -44,9 +44,9 @@ def run(activity_id: str, worker: str) -> None:
 def ended(activity: Activity) -> None:
     """Tell the pages, and whoever waits behind it."""
     publish(activity, "steps", "state")
+    dispatch.nudge_next(activity)
     drift.refresh(activity.project)
     live.publish(f"project:{activity.project_id}", "environment")
-    dispatch.nudge_next(activity)
 
 
 def publish(activity: Activity, *kinds: str) -> None:
@@ -68,9 +68,10 @@ def _carry_out(context: Context, procedure: Procedure) -> None:
     outcome = context.outcome or "Done."
     if reason is not None:
         undo(procedure, activity, context.runtime)
-        outcome = f"{reason.message} {kept(activity)}".strip()
-        context.log.line()
-        context.log.line(f"{RED}{outcome}\x1b[0m")
+        sentence, _, details = reason.message.partition("\n")  # such as the end of a program's own log
+        outcome = f"{sentence} {kept(activity)}".strip()
+        context.log.line(f"\n{details}\n" if details else "")
+        context.log.line(f"{RED}{outcome}{PLAIN}")
     context.log.close()
     outcome = context.redactor.text(outcome)
     fault, error_id = (reason.fault, reason.error_id) if reason and ending is State.FAILED else (None, "")

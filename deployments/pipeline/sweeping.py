@@ -37,6 +37,8 @@ def sweep() -> None:
             reap(activity_id)
         except LostLease as error:
             logger.warning("%s Somebody else ends it.", error)
+        except Exception:
+            logger.exception("Activity %s could not be ended; the next sweep tries again", activity_id)
     unheard = Q(dispatched_at__isnull=True) | Q(dispatched_at__lt=Now() - timedelta(seconds=2 * settings.SWEEP))
     waiting = Activity.objects.in_turn().filter(unheard).order_by("created_at", "sequence")
     for activity_id in list(waiting.values_list("pk", flat=True)):

@@ -23,6 +23,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='environment',
             name='drift_of',
-            field=models.CharField(blank=True, max_length=82),
+            field=models.CharField(blank=True, max_length=83),
         ),
     ]

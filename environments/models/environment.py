@@ -30,7 +30,7 @@ class Environment(models.Model):
     head_commit = models.CharField(max_length=40, blank=True)  # what an activity last recorded for the branch
     ahead = models.PositiveIntegerField(null=True, blank=True)  # commits that its parent lacks, see environments.drift
     behind = models.PositiveIntegerField(null=True, blank=True)  # commits of its parent that it lacks
-    drift_of = models.CharField(max_length=82, blank=True)  # "<its head>...<its parent's>" that they were counted for
+    drift_of = models.CharField(max_length=83, blank=True)  # "<its head>...<its parent's>" that they were counted for
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     deployed_at = models.DateTimeField(null=True, blank=True)

@@ -17,7 +17,9 @@ from deployments.models import Activity
 from environments import repositories, starters
 from environments.models import Environment
 from portal.actions import people
-from portal.enums import EnvironmentRole, EnvironmentType, ProjectRole
+from portal.enums import EnvironmentRole as E
+from portal.enums import EnvironmentType as T
+from portal.enums import ProjectRole
 from portal.ids import new_id
 from portal.models import Project, User
 
@@ -25,7 +27,6 @@ TITLE, STARTER, BRANCH = "Harbour Coffee", "store", "checkout-redesign"
 _LOOK = 0.2  # seconds
 _PATIENCE = 900.0  # seconds without any news before we give up
 
-E, T = EnvironmentRole, EnvironmentType
 # Name, address, role in the project, roles by environment type.
 PEOPLE: tuple[tuple[str, str, ProjectRole, dict[T, E]], ...] = (
     ("Mara Okafor", "mara@harbour.example", ProjectRole.OWNER, {}),
