@@ -147,7 +147,10 @@ class Runtime(Protocol):
         ...
 
     def start(self, release: ReleaseSpec) -> None:
-        """Start the release beside the one that serves; returns when its programs run, not when they answer."""
+        """Start the release beside the one that serves; returns when its programs run, not when they answer.
+
+        Its workers and crons begin only when the edge is switched to it: two releases never work on the same data.
+        """
         ...
 
     def probe(self, release: ReleaseSpec, *, timeout: float, watch: Watch) -> Probe:

@@ -21,7 +21,8 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def main(path: str) -> None:
-    spec = json.loads(sys.stdin.read() if path == "-" else open(path, encoding="utf-8").read())  # noqa: SIM115
+    with open(path, encoding="utf-8") as file:
+        spec = json.load(file)
     os.closerange(3, 4096)
     for stale in spec.get("unlink", ()):
         with contextlib.suppress(OSError):

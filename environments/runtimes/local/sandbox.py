@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,6 +15,7 @@ from environments.runtimes.local import seccomp
 
 LAUNCH = Path(__file__).with_name("launch.py")
 USER = 10000
+_GROUP_PATIENCE = 1.0  # seconds
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 _TMP_SIZE = 512 * 1024**2
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -174,10 +176,18 @@ def ran_out_of_memory(label: str) -> bool:
 
 
 def remove_groups(prefix: str) -> None:
-    """Remove the empty control groups whose label is `prefix` or begins with it and a dash."""
+    """Remove the control groups whose label is `prefix` or begins with it and a dash, once what was in them is gone."""
+    deadline = time.monotonic() + _GROUP_PATIENCE
     for top in groups():
         for folder in [top / prefix, *top.glob(f"{prefix}-*")]:
-            try:
-                folder.rmdir()
-            except OSError:
-                continue  # not there, or something in it still ends; the next removal takes it
+            while True:
+                try:
+                    folder.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    if time.monotonic() > deadline:
+                        break  # something in it still ends; the next removal takes it
+                    time.sleep(0.01)
+                else:
+                    break

@@ -4,12 +4,14 @@ import configparser
 import contextlib
 import fcntl
 import http.client
+import os
 import re
 import shlex
+import signal
 import socket
 import time
 import xmlrpc.client
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from portal.paths import Home
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*\Z")
 _POLL = 0.02
+_ASK_AGAIN = 0.5  # seconds
 _BAD_NAME, _ALREADY_ADDED, _STILL_RUNNING, _CANNOT_REREAD = 10, 90, 91, 92
 _ALIVE = ("STARTING", "RUNNING")
 _ENDED = ("STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN")
@@ -88,26 +91,34 @@ class Supervisor:
                 self._call("stopProcess", f"{group}:{name}", False)
 
     def wait_ended(self, group: str, names: Sequence[str], seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while True:
-            states = [status.state for status in self.statuses(group, names)]
-            if all(state in _ENDED for state in states):
-                return True
-            if time.monotonic() > deadline:
+        """Wait until these programs, which were asked to end, have ended. False when they take longer."""
+        signals, began = self._signals(group), time.monotonic()
+        asked = began
+        while any(status.state not in _ENDED for status in self.statuses(group, names)):
+            now = time.monotonic()
+            if now - began > seconds:
                 return False
+            if now - asked > _ASK_AGAIN:
+                self._ask_again(group, {name: signals[name] for name in names if name in signals})
+                asked = now
             time.sleep(_POLL)
+        return True
 
     def remove(self, group: str, *, patience: float = 60) -> None:
         """Stop the group, wait for its end and forget it. After `patience` (seconds) its programs are killed."""
+        signals = self._signals(group)
         with self._lock():
             self._path(group).unlink(missing_ok=True)
         with contextlib.suppress(xmlrpc.client.Fault):
             self._call("stopProcessGroup", group, False)
-        began = time.monotonic()
-        while (waited := time.monotonic() - began) < patience + 10:
-            if waited > patience:
+        began = asked = time.monotonic()
+        while (now := time.monotonic()) - began < patience + 10:
+            if now - began > patience:
                 with contextlib.suppress(xmlrpc.client.Fault):
                     self._call("signalProcessGroup", group, "KILL")
+            elif now - asked > _ASK_AGAIN:
+                self._ask_again(group, signals)
+                asked = now
             try:
                 self._call("removeProcessGroup", group)
             except xmlrpc.client.Fault as fault:
@@ -119,6 +130,18 @@ class Supervisor:
             else:
                 return
         raise self._failure(f"the programs of {group} do not end")
+
+    def _ask_again(self, group: str, signals: Mapping[str, str]) -> None:
+        """A program that was asked while its sandbox was still being made has not heard it."""
+        for status in self.statuses(group, list(signals)):
+            if status.state == "STOPPING" and status.pid:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(status.pid, signal.Signals[f"SIG{signals[status.name]}"])
+
+    def _signals(self, group: str) -> dict[str, str]:
+        """The stop signal of each program in the group's file."""
+        parser = self._read(group)
+        return {name: parser.get(f"program:{name}", "stopsignal", fallback="TERM") for name in self.programs(group)}
 
     def statuses(self, group: str, names: Sequence[str]) -> list[Status]:
         found = []
@@ -132,10 +155,13 @@ class Supervisor:
 
     def programs(self, group: str) -> list[str]:
         """Names of the programs in the group's file, in its order."""
+        return self._read(group).get(f"group:{group}", "programs", fallback="").replace(",", " ").split()
+
+    def _read(self, group: str) -> configparser.RawConfigParser:
         parser = configparser.RawConfigParser(strict=False)
         with contextlib.suppress(configparser.Error, OSError):
             parser.read(self._path(group))
-        return parser.get(f"group:{group}", "programs", fallback="").replace(",", " ").split()
+        return parser
 
     def groups(self, prefix: str) -> list[str]:
         """Groups with a file whose name begins so."""
