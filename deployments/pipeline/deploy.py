@@ -87,8 +87,6 @@ def _check(context: Context, deployment: Deployment) -> str | None:
         raise Failure("host-taken", f"The host {taken.name} of a route is served for another environment already.")
     if not _deploys(context):
         context.outcome = f"{environment.title} is inactive: there is nothing to deploy. Activate it to see it run."
-        context.log.line()
-        context.log.line(context.outcome)
         return None
     deployment.hide_secrets()
     deployment.checked = True

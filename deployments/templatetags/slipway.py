@@ -86,6 +86,14 @@ def short(commit: str) -> str:
 
 
 @register.filter
+def short_slug(slug: str) -> str:
+    """ "<project>-<app>-<tree>-<configuration>" as "<app>-<tree>", the hash cut as Git does."""
+    project_and_app, _, rest = slug.rpartition("-")[0].rpartition("-")
+    app = project_and_app.partition("-")[2]
+    return f"{app}-{rest[:7]}" if app else slug
+
+
+@register.filter
 def plural(count: int, forms: str) -> str:
     """`3|plural:"commit,commits"` is "3 commits"."""
     one, many = forms.split(",")
