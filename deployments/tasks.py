@@ -4,16 +4,32 @@ import os
 import socket
 
 from celery import shared_task
-from celery.signals import worker_init
+from celery.signals import worker_init, worker_ready
+from celery.worker import state as worker_state
+from celery.worker.consumer import Consumer
 
 from deployments import dispatch
 from deployments.pipeline import reconciling, runner, sweeping
 from environments import runtimes
 
+_BEAT_WATCH = 5.0  # seconds
+
 
 @worker_init.connect
 def _warm_up(**_: object) -> None:
     runner.warm_up()
+
+
+@worker_ready.connect
+def _live_and_die_with_beat(sender: Consumer, **_: object) -> None:
+    """Nobody starts a beat that died alone. So the worker ends its work and stops; its supervisor starts both anew."""
+    beat = sender.controller.beat
+
+    def look() -> None:
+        if beat is not None and not beat.is_alive():
+            worker_state.should_stop = os.EX_OK
+
+    sender.timer.call_repeatedly(_BEAT_WATCH, look)
 
 
 @shared_task(name=dispatch.RUN)

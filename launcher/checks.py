@@ -23,7 +23,7 @@ def run(checkout: Path, requested: Path, arguments: Sequence[str]) -> int:
     if arguments:
         return _pytest(checkout, python, environ, arguments)
     results = _run_checks(checkout, python, environ)
-    tests = _pytest(checkout, python, environ, ["-n", "2"])
+    tests = _pytest(checkout, python, environ, ["-n", "2", "--dist", "loadgroup"])
     failed = [name for name, result in results.items() if result != 0]
     if failed:
         progress.error(f"{', '.join(failed)} failed before the tests; what they said is above")
