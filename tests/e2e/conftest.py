@@ -8,11 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.ground import Ground, prepare
 from tests.e2e.instance import ROOT, Instance, installed, running
 from tests.e2e.people import Person, first_owner
 
 LIMITS = {
     "SLIPWAY_SILENCE_TIMEOUT": "8",
+    "SLIPWAY_BUILD_TIMEOUT": "25",
+    "SLIPWAY_HOOK_TIMEOUT": "25",
     "SLIPWAY_START_TIMEOUT": "6",
     "SLIPWAY_LEASE": "10",
     "SLIPWAY_HEARTBEAT": "2",
@@ -44,3 +47,9 @@ def rough(instance: Instance) -> Iterator[Instance]:
 @pytest.fixture(scope="session")
 def rolf(rough: Instance) -> Person:
     return first_owner(rough, "Rolf Ekström")
+
+
+@pytest.fixture(scope="session")
+def ground(rough: Instance, rolf: Person) -> Ground:
+    """The small app on a branch; beside it the store runs with its MariaDB and Redis."""
+    return prepare(rough, rolf, rolf.new_project("Rough ground", "store"), "ground")
