@@ -1,6 +1,7 @@
 """Carries out the plan of a build in a sandbox that sees the app's tree, its cache, the network, and nothing else."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ _TRUST = (
 _REGISTRY = ("PIP_", "NPM_CONFIG_", "npm_config_", "COMPOSER_")
 _PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _LEAST_FREE = 512 * 1024**2
+_FILE_TOO_LARGE = (-signal.SIGXFSZ, 128 + signal.SIGXFSZ)
 _LOOK = 1.0  # seconds between looks at the disk
 
 
@@ -123,6 +125,11 @@ class Builder:
             return RuntimeFailure("build-memory", f"{command.title}: out of memory, the limit is {limit} MB.")
         if guard.full():
             return RuntimeFailure("no-space", _no_space(), by_user=False)
+        if code in _FILE_TOO_LARGE:
+            limit = self._limits.disk // 1024**2
+            return RuntimeFailure(
+                "build-too-big", f"{command.title}: a file grew beyond {limit} MB, which is the limit."
+            )
         how = process.describe_exit(code)
         if command.kind == "hook":
             return RuntimeFailure("build-hook-failed", f"The build hook failed with {how}. Its last lines say why.")

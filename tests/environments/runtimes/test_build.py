@@ -84,7 +84,7 @@ def test_a_build_that_fills_the_disk_is_ended(local: Any, maker: Maker) -> None:
 
 
 def test_one_huge_or_sparse_file_cannot_be_made(local: Any, maker: Maker) -> None:
-    assert failure(local, maker, "truncate -s 100G big").error_id == "build-hook-failed"
+    assert failure(local, maker, "truncate -s 100G big").error_id == "build-too-big"
 
 
 def test_what_a_build_starts_ends_with_it(local: Any, maker: Maker) -> None:
