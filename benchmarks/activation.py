@@ -26,7 +26,7 @@ def measure(portal: scratch.Portal) -> None:
         scratch.wait_for("the branch", lambda: portal.ended(project))
         began = time.perf_counter()
         activities.append(portal.operate(project, name, "activate"))
-        portal.visitor(project, name).wait_for("</html>")
+        portal.visitor(project, name).wait_for("Harbour Coffee")
         taken.append(time.perf_counter() - began)
     middle = statistics.median(taken)
     spread = ", ".join(f"{each:.2f}" for each in taken)

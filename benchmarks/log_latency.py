@@ -8,6 +8,7 @@ as many as one person may have (50): Chromium among them.
 """
 
 import asyncio
+import os
 import random
 import re
 import statistics
@@ -15,8 +16,9 @@ import threading
 import time
 from pathlib import Path
 
+from playwright.sync_api import sync_playwright
+
 from benchmarks import scratch
-from tests.e2e.screens import chromium
 
 AIM = 300.0
 LINES = 120
@@ -79,9 +81,11 @@ def watched(portal: scratch.Portal, project: str, work: Path, viewers: int) -> t
     path = f"/projects/{project}/activities/{activity}/"
     others = Streams(portal, f"{path}stream?after=0", viewers - 1)
     others.start()
-    with chromium() as browser:
+    with sync_playwright() as playwright:
+        program = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         context = browser.new_context(base_url=portal.instance.url, viewport={"width": 1280, "height": 860})
-        cookies = [{"name": n, "value": v, "url": portal.instance.url} for n, v in portal.owner.http.cookies.items()]
+        cookies = [{"name": n, "value": v, "url": portal.instance.url} for n, v in portal.cookies().items()]
         context.add_cookies(cookies)  # type: ignore[arg-type]
         page = context.new_page()
         page.goto(path, wait_until="load")
@@ -89,6 +93,7 @@ def watched(portal: scratch.Portal, project: str, work: Path, viewers: int) -> t
         scratch.wait_for("the activity", lambda: portal.ended(project), 120)
         page.wait_for_timeout(500)
         seen = page.evaluate("window.seen")
+        browser.close()
     others.join()
     portal.check(project)
     found = [at - float(line) for line, at in seen.items() if at is not None]
@@ -111,7 +116,7 @@ class Streams(threading.Thread):
     def __init__(self, portal: scratch.Portal, path: str, count: int) -> None:
         super().__init__()
         self._port = portal.instance.port
-        cookie = "; ".join(f"{name}={value}" for name, value in portal.owner.http.cookies.items())
+        cookie = "; ".join(f"{name}={value}" for name, value in portal.cookies().items())
         self._request = f"GET {path} HTTP/1.0\r\nHost: localhost:{self._port}\r\nCookie: {cookie}\r\n\r\n".encode()
         self._count = count
         self.delays: list[float] = []

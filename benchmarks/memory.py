@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks import scratch
+from launcher import rpc
 
 AIM = 350.0
 REST = 60.0  # seconds
@@ -35,7 +36,8 @@ def show(portal: scratch.Portal, title: str) -> None:
 
 def by_program(portal: scratch.Portal) -> dict[str, list[float]]:
     """Megabytes of each process, by the program of supervisord that it belongs to."""
-    root = int((portal.instance.home / "run" / "supervisord.pid").read_text())
+    run = portal.instance.home / "run"
+    root = int((run / "supervisord.pid").read_text())
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -43,23 +45,15 @@ def by_program(portal: scratch.Portal) -> dict[str, list[float]]:
         except OSError:
             continue
         children.setdefault(parent, []).append(int(folder.name))
-    found: dict[str, list[float]] = {"supervisord": [megabytes(root)], **{name: [] for name in OWN}}
-    for child in children.get(root, []):
-        name = program(child)
-        if name in OWN:
-            found[name] = [megabytes(pid) for pid in family(child, children)]
+    found = {"supervisord": [megabytes(root)]}
+    for each in rpc.states(run / "supervisor.sock"):
+        if each["name"] in OWN:
+            found[each["name"]] = [megabytes(pid) for pid in family(each["pid"], children)]
     return found
 
 
 def family(pid: int, children: dict[int, list[int]]) -> list[int]:
     return [pid, *(each for child in children.get(pid, []) for each in family(child, children))]
-
-
-def program(pid: int) -> str:
-    """supervisord names its programs in their environment."""
-    words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    named = [word.partition(b"=")[2].decode() for word in words if word.startswith(b"SUPERVISOR_PROCESS_NAME=")]
-    return named[0] if named else ""
 
 
 def megabytes(pid: int) -> float:

@@ -32,6 +32,12 @@ class Portal:
             raise SystemExit(f"POST {path} was answered with {answer.status_code}:\n{answer.text[:2000]}")
         return str(answer.headers["Location"])
 
+    def cookies(self) -> dict[str, str]:
+        """Those of the portal; a visitor's are for their host alone."""
+        return {
+            each.name: each.value or "" for each in self.owner.http.cookies.jar if each.name.startswith("slipway_p")
+        }
+
     def create_project(self, starter: str) -> str:
         """Returns the project's id once it is there and its Integration environment serves."""
         project = self.owner.new_project(f"Bench {starter}", starter)

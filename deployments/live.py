@@ -8,7 +8,8 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Hashable
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import redis
@@ -23,6 +24,7 @@ _TICK = 1.0  # seconds between two looks while Redis is away
 _PAUSE = 1.0  # seconds without a try after Redis did not answer a publisher
 _LINGER = 5.0  # seconds the shared connection stays open without a watcher
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
@@ -72,6 +74,17 @@ async def watch(*channels: str, idle: float = 15) -> AsyncGenerator[str | None, 
         hub.leave(watcher)
 
 
+async def together(key: Hashable, look: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What `look` finds, asked once for all who were told of the same change. For those who were told a kind, not None.
+
+    A look that began after the last message shows whatever any message before it was about.
+    """
+    looks = _hub().looks
+    if key not in looks:
+        looks[key] = asyncio.ensure_future(look())
+    return cast(T, await asyncio.shield(looks[key]))
+
+
 class _Watcher:
     def __init__(self, hub: "_Hub", channels: tuple[str, ...]) -> None:
         self.channels = channels
@@ -97,6 +110,7 @@ class _Hub:
 
     def __init__(self) -> None:
         self.connected = False
+        self.looks: dict[Hashable, asyncio.Future[Any]] = {}  # those that began since the last message
         self._watchers: dict[str, set[_Watcher]] = {}
         self._listener: asyncio.Task[None] | None = None
 
@@ -145,6 +159,7 @@ class _Hub:
                     self.connected = True
                     self._tell_all()
                 elif message["type"] == "pmessage":
+                    self.looks = {}
                     channel = message["channel"].removeprefix(_PREFIX)
                     for watcher in tuple(self._watchers.get(channel, ())):
                         watcher.tell(message["data"])

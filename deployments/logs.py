@@ -5,6 +5,7 @@ The log has no end marker of its own: it is complete when the activity's state i
 
 import logging
 import threading
+import time
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -17,7 +18,8 @@ from deployments.models import Activity, LogChunk
 from deployments.redaction import Redactor
 from deployments.state import LostLease
 
-FLUSH_EVERY = 0.1  # seconds
+FLUSH_EVERY = 0.1  # seconds, at most
+_GATHER = 0.01  # seconds in which lines that come together are taken together
 _FLUSH_SIZE = 32 * 1024  # characters
 _CHUNK_MAX = 60 * 1024  # bytes, so that a chunk with its line ends stays below 64 KiB
 _BUFFER_MAX = 512 * 1024  # characters; a faster writer waits for the database
@@ -115,11 +117,14 @@ class LogWriter:
             self.flush()
 
     def _keep_flushing(self) -> None:
+        flushed = 0.0
         try:
             while not self._closing.is_set():
                 self._dirty.wait()
                 if self._buffered < _FLUSH_SIZE:
-                    self._closing.wait(FLUSH_EVERY)
+                    # A line after a silence is shown at once; many lines are stored a few times a second.
+                    self._closing.wait(max(_GATHER, flushed + FLUSH_EVERY - time.monotonic()))
+                flushed = time.monotonic()
                 try:
                     self.flush()
                 except LostLease:

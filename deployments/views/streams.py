@@ -4,14 +4,15 @@ A stream asks the database only when it was told to look, and gives its connecti
 asked again every few seconds, so that a role taken away, a suspended account or a sign-out closes it.
 """
 
+import random
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -40,7 +41,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def database(function: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+def database(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Run it in a thread and give its database connection back: a stream lives for hours and mostly waits."""
 
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -117,7 +118,8 @@ async def _counted(reader: Reader, events: AsyncGenerator[str, None]) -> AsyncIt
 
 async def _told(reader: Reader, look: Callable[[User], object], *channels: str) -> AsyncIterator[str | None]:
     """What `live.watch` tells, for as long as the reader may look; a heartbeat is the consumer's business."""
-    looked = time.monotonic()
+    # Streams that began together are not looked at together ever after.
+    looked = time.monotonic() - random.uniform(0, LOOK_AGAIN / 2)
     async for kind in live.watch(*channels, idle=LOOK_AGAIN):
         if time.monotonic() - looked >= LOOK_AGAIN:
             if not await database(reader.may)(look):
@@ -191,7 +193,7 @@ class _Live:
                 for text in changed:
                     said = time.monotonic()
                     yield text
-            async for text in self.log():
+            async for text in self.log(told=kind is not None):
                 said = time.monotonic()
                 yield text
             if self.final:
@@ -216,11 +218,19 @@ class _Live:
         self.final = activity.is_final
         return changed
 
-    async def log(self) -> AsyncIterator[str]:
+    async def log(self, *, told: bool) -> AsyncIterator[str]:
+        """What follows the last chunk sent. Pages that were told of it at once are read and rendered for at once."""
         while self.with_log:
-            chunks = await database(logs.read)(self.activity_id, self.after, _BATCH)
-            for chunk in chunks:
-                self.after = chunk.number
-                yield event("log", log_view.render(chunk), chunk.number)
-            if len(chunks) < _BATCH:
+            look = partial(database(_log_events), self.activity_id, self.after)
+            key = ("log", self.activity_id, self.after)
+            events = await (live.together(key, look) if told else look())
+            for number, text in events:
+                self.after = number
+                yield text
+            if len(events) < _BATCH:
                 return
+
+
+def _log_events(activity_id: str, after: int) -> list[tuple[int, str]]:
+    chunks = logs.read(activity_id, after, _BATCH)
+    return [(chunk.number, event("log", log_view.render(chunk), chunk.number)) for chunk in chunks]
