@@ -1,5 +1,6 @@
 """Doors for the queue: ids in, one call each. Only workers import this, before they fork: what it loads they share."""
 
+import gc
 import os
 import socket
 
@@ -18,6 +19,9 @@ _BEAT_WATCH = 5.0  # seconds
 @worker_init.connect
 def _warm_up(**_: object) -> None:
     runner.warm_up()
+    # The collector of a child would write into every object and so copy nearly all memory that it shares with us.
+    gc.collect()
+    gc.freeze()
 
 
 @worker_ready.connect
