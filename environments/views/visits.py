@@ -28,7 +28,7 @@ def _environment_pk(request: HttpRequest) -> int | None:
 
 
 def _wanted(request: HttpRequest) -> str:
-    """The environment's nginx cannot encode: what stands behind its last parameter is the target as it was asked for."""
+    """The environment's nginx cannot encode: what stands behind its last parameter is the target as it was asked."""
     raw = request.META.get("QUERY_STRING", "").partition("&to=")[2]
     return raw if raw.startswith("/") else request.GET.get("to", "/")
 

@@ -68,7 +68,9 @@ class Engine:
     def commit(self, files: Mapping[str, str], branch: str = "master") -> str:
         """Move a branch to a new commit that holds these files (and only these)."""
         other = self.repository.with_name("next.git")
-        sha = repositories.create_from_folder(other, self._write(files), message="Change", author="Mara", branches=["x"])
+        sha = repositories.create_from_folder(
+            other, self._write(files), message="Change", author="Mara", branches=["x"]
+        )
         repositories._git(self.repository, "fetch", "--quiet", str(other), f"+refs/heads/x:refs/heads/{branch}")
         return sha
 

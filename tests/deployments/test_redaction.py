@@ -20,7 +20,7 @@ def test_a_secret_is_found_plain_and_in_urls(form: str) -> None:
 
 
 def test_a_secret_is_found_in_json_and_in_a_shells_trace() -> None:
-    secret = "it's \"quoted\" \\ and ünïcode"
+    secret = 'it\'s "quoted" \\ and ünïcode'
     for shown in (json.dumps({"k": secret}), json.dumps({"k": secret}, ensure_ascii=False)):
         assert Redactor([secret]).text(shown) == f'{{"k": "{MARK}"}}'
     assert "quoted" not in Redactor([secret]).text("+ mysql " + shlex.quote(secret))
