@@ -27,7 +27,7 @@ def chrome() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def context(chrome: Browser, fresh: Instance) -> Iterator[BrowserContext]:
+def window(chrome: Browser, fresh: Instance) -> Iterator[BrowserContext]:
     context = chrome.new_context(base_url=fresh.url, viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
     yield context
     context.close()
@@ -55,8 +55,8 @@ def picture(page: Page, name: str) -> None:
         page.screenshot(path=FOLDER / f"{name}-{theme}.png")
 
 
-def test_from_the_first_visit_to_an_open_site(context: BrowserContext, fresh: Instance) -> None:
-    page = context.new_page()
+def test_from_the_first_visit_to_an_open_site(window: BrowserContext, fresh: Instance) -> None:
+    page = window.new_page()
     heard = complaints(page)
 
     # The first run makes the first owner, who then adds a key.
@@ -113,15 +113,15 @@ def test_from_the_first_visit_to_an_open_site(context: BrowserContext, fresh: In
     page.goto(link)
     expect(page.get_by_role("heading", level=1)).to_contain_text("quick mornings")
     assert page.url == link
-    assert [cookie["name"] for cookie in context.cookies(link) if "portal" in cookie["name"]] == []
+    assert [cookie["name"] for cookie in window.cookies(link) if "portal" in cookie["name"]] == []
     stranger = fresh.get(link)
     assert stranger.status_code == 302
     assert stranger.headers["Location"].startswith(f"{fresh.url}/-/visit/start?")
     assert heard == []
 
 
-def test_a_failing_hook_is_shown_first_and_the_old_release_serves(context: BrowserContext, fresh: Instance) -> None:
-    page = context.new_page()
+def test_a_failing_hook_is_shown_first_and_the_old_release_serves(window: BrowserContext, fresh: Instance) -> None:
+    page = window.new_page()
     sign_in(page)
     page.get_by_role("link", name=re.compile("Harbour Coffee")).first.click()
     project_id = page.url.rstrip("/").split("/")[-1]
