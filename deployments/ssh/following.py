@@ -30,16 +30,23 @@ def announcement(activities: Sequence[Activity]) -> list[str]:
 
 async def follow(activities: Sequence[Activity], gone: asyncio.Event) -> AsyncIterator[list[str]]:
     """Lines as they come. Ends with the last activity, or soon after `gone` is set; the activities go on then."""
+    names = await ask(environments, [activity.pk for activity in activities])
     for activity in activities:
         if gone.is_set():
             return
         if len(activities) > 1:
-            yield ["", f"Environment {activity.environment}"]
-        async for lines in _follow_one(activity, gone):
+            yield ["", f"Environment {names[activity.pk]}"]
+        async for lines in _follow_one(activity, names[activity.pk], gone):
             yield lines
 
 
-async def _follow_one(activity: Activity, gone: asyncio.Event) -> AsyncIterator[list[str]]:
+def environments(ids: Sequence[str]) -> dict[str, str]:
+    """Names of the environments of activities, by the activity's id."""
+    found = Activity.objects.filter(pk__in=ids).values_list("pk", "environment__title")
+    return {pk: title or "" for pk, title in found}
+
+
+async def _follow_one(activity: Activity, environment: str, gone: asyncio.Event) -> AsyncIterator[list[str]]:
     last, looks, told = 0, 0, False
     async with contextlib.aclosing(live.watch(f"activity:{activity.pk}", idle=_IDLE)) as changes:
         async for _ in changes:
@@ -58,7 +65,7 @@ async def _follow_one(activity: Activity, gone: asyncio.Event) -> AsyncIterator[
             looks += 1
             if view.waits_for and not told and looks >= _PATIENCE:
                 told = True
-                yield [f"Waiting for an earlier activity of {activity.environment}: {view.waits_for}"]
+                yield [f"Waiting for an earlier activity of {environment}: {view.waits_for}"]
 
 
 def look(activity_id: str, after: int) -> View:

@@ -108,6 +108,40 @@ def test_control_c_after_the_push_was_let_in_leaves_the_activity_alone(client: C
     assert Push.objects.get().recorded_at is not None
 
 
+def test_who_waits_for_an_earlier_activity_is_told_of_which(client: Client, project: Project) -> None:
+    work = client.clone(project)
+    environment = project.environments.get(branch="master")
+    earlier = factories.ActivityFactory(project=project, environment=environment, state=State.PENDING)
+    client.commit(work, {"README": "changed\n"})
+    push = subprocess.Popen(
+        ["git", "push", "origin", "master"], cwd=work, env=client.environment(), stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: Activity.objects.exclude(pk=earlier.pk).exists())
+    assert push.stderr is not None
+    said = next((line for line in push.stderr if "Waiting for" in line), "")
+    assert f"Waiting for an earlier activity of {environment}: {earlier}" in said
+    Activity.objects.update(state=State.SUCCEEDED, outcome="Fine.")
+    push.communicate(timeout=15)
+
+
+def test_the_logs_of_two_pushed_branches_are_told_apart(client: Client, project: Project) -> None:
+    work = client.clone(project)
+    client.commit(work, {"README": "changed\n"})
+    push = subprocess.Popen(
+        ["git", "push", "origin", "master:one", "master:two"],
+        cwd=work,
+        env=client.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: Activity.objects.count() == 2)
+    Activity.objects.update(state=State.SUCCEEDED, outcome="Fine.")
+    assert push.stderr is not None
+    said = push.stderr.read()
+    assert push.wait(10) == 0
+    assert ["Environment one" in said, "Environment two" in said] == [True, True]
+
+
 def test_a_push_of_nothing_makes_no_activity(client: Client, project: Project) -> None:
     work = client.clone(project)
     assert "up-to-date" in client.git("push", "origin", "master", at=work).stderr
