@@ -1,5 +1,7 @@
 """A small app on an instance with small limits, to be mistreated: by its own hooks and by sudden deaths around it."""
 
+import os
+import signal
 import subprocess
 import threading
 import time
@@ -11,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from launcher import home, processes, stopping, user
+from launcher import home, processes, rpc, stopping, user
 from tests.e2e.instance import Instance, Loopback, wait_for
 from tests.e2e.people import Person
 
@@ -50,6 +52,11 @@ class Attempt:
     @property
     def page(self) -> str:
         return f"/projects/{self.ground.project}/activities/{self.row['id']}/"
+
+    def accepted(self) -> "Attempt":
+        """Wait until the push is recorded."""
+        wait_for("the push", lambda: self.row["id"], 30)
+        return self
 
     def running_in(self, step: str, seconds: float = 30) -> None:
         sql = "SELECT state FROM deployments_step WHERE activity_id = ? AND name LIKE ? AND state = 'running'"
@@ -113,7 +120,14 @@ class Ground:
     def begin(self, **change: str) -> Attempt:
         """Commit and push, without waiting. `pushing` is the running git."""
         attempt = self.commit(**change)
-        command = ["git", "push", "-o", "environment.status=active", "origin", f"HEAD:refs/heads/{self.branch}"]
+        command = [
+            "git",
+            "push",
+            "-o",
+            "environment.status=active",
+            "origin",
+            f"{attempt.commit}:refs/heads/{self.branch}",
+        ]
         attempt.pushing = subprocess.Popen(
             command,
             cwd=self.checkout,
@@ -130,6 +144,17 @@ class Ground:
         """Everything on this machine that belongs to the instance."""
         layout = home.locate(self.instance.home)
         return {found.pid: found for found in stopping.leftovers(layout, user.existing_run_user())}
+
+    def pid(self, program: str) -> int:
+        """The main process of redis, web, worker, ssh or edge; 0 while it does not run."""
+        answer = rpc.supervisor(home.locate(self.instance.home).supervisor_socket)
+        return int(answer.getProcessInfo(program)["pid"])
+
+    def kill(self, program: str) -> None:
+        """SIGKILL its main process, and wait until another one runs."""
+        before = self.pid(program)
+        os.kill(before, signal.SIGKILL)
+        wait_for(f"a new {program}", lambda: self.pid(program) not in (0, before), 30)
 
     def mentions(self, word: str) -> list[str]:
         """Processes, of anybody, with these words in their arguments."""
