@@ -21,6 +21,7 @@ from launcher.errors import Refused
 from launcher.home import Layout
 
 PAGES = Path(__file__).parents[2] / "launcher" / "pages"
+LONGEST = f"www.shop.example.co.uk.{'a' * 63}.b.x.example.test".rjust(107, "y")
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
@@ -77,11 +78,12 @@ def port(place: Layout) -> Iterator[int]:
     )
     environ = {"PATH": os.environ["PATH"], "HOME": str(place.cache), "XDG_DATA_HOME": str(place.cache)}
     process = subprocess.Popen(
-        ["caddy", "run", "--config", str(config)], env=environ, stderr=subprocess.DEVNULL
+        ["caddy", "run", "--config", str(config)], cwd=place.edge, env=environ, stderr=subprocess.DEVNULL
     )
     servers = [serve(place.web_socket), serve(place.run / "live.sock")]
     (place.edge / "main-abc.example.test").symlink_to(place.run / "live.sock")
     (place.edge / "www.main-abc.example.test").symlink_to(place.run / "live.sock")
+    (place.edge / LONGEST).symlink_to(place.run / "live.sock")
     dead = place.run / "dead.sock"
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(str(dead))
@@ -120,7 +122,7 @@ def test_portal_answers_on_its_own_names(port: int, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["main-abc.example.test", "main-abc.example.test:8000", "www.main-abc.example.test"]
+    "host", ["main-abc.example.test", "main-abc.example.test:8000", "www.main-abc.example.test", LONGEST]
 )
 def test_environment_answers_through_its_symlink(port: int, host: str) -> None:
     status, text, _ = ask(port, host)

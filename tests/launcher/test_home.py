@@ -44,6 +44,7 @@ def test_home_with_a_line_break_is_refused(tmp_path: Path) -> None:
 
 def test_settle_creates_the_home(tmp_path: Path, me: RunUser) -> None:
     layout = home.settle(tmp_path / "deep" / "home", me)
+    home.forget_short_name(layout)  # the tests' own folder may be long enough for one
     assert layout.real.is_dir()
     assert layout.real == tmp_path / "deep" / "home"
 

@@ -28,6 +28,7 @@ def test_configuration_is_accepted_by_supervisor_itself(layout: Layout) -> None:
     groups = {group.name: group.process_configs[0] for group in options.process_group_configs}
     assert set(groups) == {"redis", "web", "worker", "ssh", "edge"}
     assert groups["edge"].environment["HOME"] == str(layout.cache / "caddy")
+    assert groups["edge"].directory == str(layout.edge)
     assert groups["web"].environment["SLIPWAY_PROGRAM"] == "web"
     assert groups["web"].stopasgroup
     assert groups["web"].killasgroup
