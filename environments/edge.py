@@ -13,11 +13,10 @@ from pathlib import Path
 from django.conf import settings
 
 from environments.runtimes.local.programs import live_mark
+from environments.routing import MAX_HOST
 from portal.errors import Invalid
 
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\Z")
-_MAX_HOST = 253
-_MAX_SOCKET_PATH = 107  # bytes: the edge connects to the symlink by its path
 
 
 def switch(hosts: Iterable[str], socket: Path) -> None:
@@ -55,8 +54,8 @@ def hosts_on(sockets: Path) -> dict[str, Path]:
 
 def _link(host: str) -> Path:
     link: Path = settings.HOME.edge / host
-    if not _HOST.match(host) or ".." in host or len(host) > _MAX_HOST:
+    if not _HOST.match(host) or ".." in host:
         raise Invalid(f"{host[:80]!r} is not a host name that can be served.")
-    if len(os.fsencode(link)) > _MAX_SOCKET_PATH:
+    if len(host) > MAX_HOST:
         raise Invalid(f"The host name {host[:80]} is too long to be served here.")
     return link

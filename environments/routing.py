@@ -15,7 +15,7 @@ MAX_BYTES = 98_000  # of PLATFORM_ROUTES as JSON: as base64 in one variable that
 Scheme = Literal["http", "https"]
 
 _HOST = re.compile(r"(?:\*\.)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*\Z")
-_MAX_HOST = 253
+MAX_HOST = 107  # the edge connects to a Unix socket of that name, and such a path has no more bytes
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -154,12 +154,11 @@ def _one_per_url(found: Sequence[tuple[Route, ResolvedRoute]], manifest: Manifes
     best: dict[str, tuple[tuple[bool, int], ResolvedRoute]] = {}
     problems = []
     for route, resolved in found:
-        if not _HOST.match(resolved.host) or len(resolved.host) > _MAX_HOST:
+        if not _HOST.match(resolved.host) or len(resolved.host) > MAX_HOST:
             place = manifest.place("route", route.url)
             message = f"The host {quoted(resolved.host)} that this makes is not one that DNS allows."
-            problems.append(
-                Problem(place.file, place.line, route.url, message, "labels of up to 63 letters and digits")
-            )
+            allowed = f"labels of up to 63 letters and digits, {MAX_HOST} characters together"
+            problems.append(Problem(place.file, place.line, route.url, message, allowed))
         rank = (route.url.startswith("http://"), 0 if "{default}" in route.url else 2 if "{all}" in route.url else 1)
         if resolved.url not in best or rank < best[resolved.url][0]:
             best[resolved.url] = (rank, resolved)

@@ -8,20 +8,22 @@ from pathlib import Path
 from launcher.errors import Refused
 from launcher.home import Layout
 
+_LONGEST_DOMAIN = 43  # with one label before it, a host still fits what a Unix socket's path may have, 107 bytes
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 
 def check_domain(domain: str) -> str:
-    if not _DOMAIN.match(domain) or len(domain) > 180:
+    if not _DOMAIN.match(domain) or len(domain) > _LONGEST_DOMAIN:
         raise Refused(
-            f"SLIPWAY_BASE_DOMAIN is {domain!r}; it must be a domain in lower case, such as example.com"
+            f"SLIPWAY_BASE_DOMAIN is {domain!r}; it must be a domain in lower case, such as example.com, "
+            f"of at most {_LONGEST_DOMAIN} characters"
         )
     return domain
 
 
 def host_pattern(domain: str) -> str:
     """The hosts that may name a symlink: labels of our own grammar before the base domain, and nothing else."""
-    return rf"\A(?:[a-z0-9-]{{1,63}}\.){{1,4}}{re.escape(domain).replace('/', '')}(?::[0-9]{{1,5}})?\z"
+    return rf"\A(?:[a-z0-9-]{{1,63}}\.){{1,12}}{re.escape(domain).replace('/', '')}(?::[0-9]{{1,5}})?\z"
 
 
 def write_pages(source: Path, folder: Path) -> str:
@@ -81,7 +83,8 @@ def caddyfile(layout: Layout, *, port: int, domain: str, scheme: str, pages: Pat
 	# What may become part of a path: labels of letters, digits and hyphens before the base domain.
 	@environment header_regexp Host {host_pattern(domain)}
 	handle @environment {{
-		reverse_proxy unix/{layout.edge}/{{http.request.host}} {{
+		# Relative to where the edge runs: a Unix socket's path has at most 107 bytes, and a host may need most of them.
+		reverse_proxy unix/{{http.request.host}} {{
 			flush_interval -1
 			header_up X-Forwarded-Proto {scheme}
 			transport http {{

@@ -20,6 +20,8 @@ class Program:
     priority: int
     environ: Mapping[str, str] = field(default_factory=dict)
     stop_wait: int = 10
+    folder: Path | None = None
+    """Where it works; with the code unless it says otherwise."""
 
 
 def programs(layout: Layout, python: Path, *, own_redis: bool) -> list[Program]:
@@ -31,7 +33,11 @@ def programs(layout: Layout, python: Path, *, own_redis: bool) -> list[Program]:
         Program("worker", [*guarded, "-", "-m", "celery", *_celery(layout)], 30, stop_wait=15),
         Program("ssh", [*guarded, str(layout.hook_socket), "manage.py", "ssh_server"], 30),
         Program(
-            "edge", ["caddy", "run", "--config", str(layout.run / "Caddyfile")], 40, _caddy_environ(layout)
+            "edge",
+            ["caddy", "run", "--config", str(layout.run / "Caddyfile")],
+            40,
+            _caddy_environ(layout),
+            folder=layout.edge,  # it names its sockets from there: see launcher/edge.py
         ),
     ]
     redis = Program("redis", ["redis-server", str(layout.run / "redis.conf")], 10)
@@ -133,7 +139,7 @@ def _section(layout: Layout, code: Path, program: Program) -> str:
     return f"""\
 [program:{program.name}]
 command = {" ".join(_word(word) for word in program.command)}
-directory = {_escape(code)}
+directory = {_escape(program.folder or code)}
 environment = {_environ(named)}
 priority = {program.priority}
 autostart = true

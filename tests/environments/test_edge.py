@@ -84,5 +84,11 @@ def test_a_host_whose_symlink_the_edge_could_not_reach_is_refused(home: Home) ->
         edge.switch(["a" * 60 + "." + "b" * 60], release(home, 1))
 
 
+def test_the_longest_name_of_an_environment_is_served_below_a_long_home(home: Home) -> None:
+    host = "a" * 63 + ".slipway.a-company-of-some-length.example"
+    edge.switch([host], release(home, 1))
+    assert list(edge.hosts_on(home.sockets(7))) == [host]
+
+
 def test_hosts_of_nothing_are_none(home: Home) -> None:
     assert edge.hosts_on(home.sockets(7)) == {}
