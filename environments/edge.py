@@ -12,8 +12,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from environments.runtimes.local.programs import live_mark
 from environments.routing import MAX_HOST
+from environments.runtimes.local.programs import live_mark
 from portal.errors import Invalid
 
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\Z")
