@@ -266,6 +266,13 @@ def test_answers_about_visitors_are_kept_for_a_moment_and_no_longer(local: Any, 
     assert get(front, headers={"Cookie": "slipway_visit=good"}).status == 302
 
 
+def test_a_large_upload_passes_the_question_who_the_visitor_is(local: Any, maker: Maker, portal: Portal) -> None:
+    portal.allowed.add("good")
+    front = up(local, maker.release(PYTHON, FILES, public=False))
+    answer = get(front, method="POST", body="x" * 3 * 1024**2, headers={"Cookie": "slipway_visit=good"})
+    assert (answer.status, len(seen(answer)["body"])) == (200, 3 * 1024**2)
+
+
 def test_nobody_comes_in_while_the_portal_is_away(local: Any, maker: Maker) -> None:
     front = up(local, maker.release(PYTHON, FILES, public=False))
     assert get(front, headers={"Cookie": "slipway_visit=any"}).status == 500

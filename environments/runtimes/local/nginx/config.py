@@ -143,6 +143,7 @@ location = /.slipway/check {{
     if ($slipway_inside) {{
         return 204;
     }}
+    client_max_body_size 0;  # the request's own location says how large it may be
     proxy_pass http://portal/-/visit/check;
     proxy_pass_request_body off;
     proxy_pass_request_headers off;
