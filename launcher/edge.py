@@ -66,6 +66,12 @@ def caddyfile(layout: Layout, *, port: int, domain: str, scheme: str, pages: Pat
 	# Only Slipway itself may say these to an environment or to the portal.
 	request_header -X-Slipway-*
 
+	# Neither this server nor those behind it need to be told about.
+	header {{
+		-Server
+		defer
+	}}
+
 	@portal host {hosts}
 	handle @portal {{
 		reverse_proxy unix/{layout.web_socket} {{
