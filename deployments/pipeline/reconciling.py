@@ -4,16 +4,18 @@ import logging
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from deployments.actions import pushes
-from deployments.enums import State
+from deployments.enums import Kind, State
 from deployments.models import Activity, Release
 from deployments.pipeline import deactivate, specs
 from environments import edge, runtimes
@@ -37,8 +39,9 @@ def reconcile(*, services: bool = False) -> list[str]:
     """
     runtime = runtimes.get()
     done: list[str] = []
-    for environment in Environment.objects.select_related("project").order_by("pk"):
+    for environment in _suspects():
         done += _guarded(str(environment), partial(_environment, environment, runtime, services))
+    done += _guarded("states", _states)
     done += _guarded("hosts", _hosts)
     done += _guarded("build folders", _builds)
     done += _guarded("sockets", _sockets)
@@ -59,23 +62,48 @@ def _guarded(what: str, repair: Callable[[], Iterable[str]]) -> list[str]:
         return []
 
 
+def _suspects() -> list[Environment]:
+    """Environments of which anything may run or lie about. The others are only branches, without limit in number."""
+    on_disk = [int(entry.name) for entry in _entries(settings.HOME.sockets(0).parent) if entry.name.isdigit()]
+    services = Service.objects.filter(environment=OuterRef("pk"))
+    releases = Release.objects.filter(
+        environment=OuterRef("pk"), state__in=[Release.State.STARTING, Release.State.LIVE]
+    )
+    some = Q(pk__in=on_disk) | Q(Exists(services)) | Q(Exists(releases))
+    found = Environment.objects.filter(~Q(status=Environment.Status.INACTIVE) | some)
+    return list(found.select_related("project").order_by("pk"))
+
+
 def _environment(environment: Environment, runtime: Runtime, services: bool) -> Iterable[str]:
+    """Looks first, then asks whether an activity is at work, then reads what should be: so that whatever an activity
+    made or ended meanwhile is never taken for something left behind: the repairs before this one may take minutes."""
     place = specs.place_of(environment)
-    release = Release.objects.filter(environment=environment, state=Release.State.LIVE).first()
     found = runtime.releases(place)
+    starting = list(Release.objects.filter(environment=environment, state=Release.State.STARTING).values_list("pk"))
     if not _at_rest(environment):
         return
+    environment.refresh_from_db()
+    release = Release.objects.filter(environment=environment, state=Release.State.LIVE).first()
+    Release.objects.filter(pk__in=[pk for (pk,) in starting], state=Release.State.STARTING).update(
+        state=Release.State.FAILED, retired_at=Now()
+    )
+    if environment.is_active and release is not None:
+        yield from _serving(environment, release, runtime, services)
     for number in found:
         if release is None or number != release.number:
             runtime.stop(place, number)
             yield f"{environment}: what was left of v{number} is removed"
-    stale = Release.objects.filter(environment=environment, state=Release.State.STARTING)
-    stale.update(state=Release.State.FAILED, retired_at=Now())
-    if environment.is_active and release is not None:
-        yield from _serving(environment, release, runtime, services)
-    elif environment.status == Environment.Status.INACTIVE and Service.objects.filter(environment=environment).exists():
+    if _is_abandoned(environment):
         deactivate.remove_all(environment, runtime)
         yield f"{environment}: what was left of it is removed, for it is inactive"
+
+
+def _is_abandoned(environment: Environment) -> bool:
+    """Whether it has services although it is inactive, and nothing was asked that made them or will use them."""
+    inactive = Environment.objects.filter(pk=environment.pk, status=Environment.Status.INACTIVE)
+    asked = Activity.objects.open().filter(environment=OuterRef("pk"))
+    services = Service.objects.filter(environment=OuterRef("pk"))
+    return inactive.filter(Exists(services), ~Exists(asked)).exists()
 
 
 def _serving(environment: Environment, release: Release, runtime: Runtime, services: bool) -> Iterable[str]:
@@ -106,6 +134,18 @@ def _at_rest(environment: Environment) -> bool:
     return not Activity.objects.filter(environment=environment, state=State.RUNNING).exists()
 
 
+def _states() -> Iterable[str]:
+    """What an activity was to bring to an end, when there is none (any more) that will."""
+    deleting = Activity.objects.open().filter(environment=OuterRef("pk"))
+    stuck = Environment.objects.filter(~Exists(deleting), status=Environment.Status.DELETING)
+    if stuck.update(status=Environment.Status.INACTIVE):
+        yield "An environment whose deletion had failed can be deleted again"
+    creating = Activity.objects.open().filter(project=OuterRef("pk"), kind=Kind.PROJECT_CREATE)
+    unmade = Project.objects.filter(~Exists(creating), state=Project.State.CREATING)
+    if unmade.update(state=Project.State.FAILED):
+        yield "A project whose creation had failed can be tried again"
+
+
 def _hosts() -> Iterable[str]:
     """Hosts that no environment has lead nowhere any more."""
     served = edge.hosts_on(settings.HOME.sockets(0).parent)
@@ -134,12 +174,18 @@ def _sockets() -> Iterable[str]:
 
 def _slugs(project: Project) -> Iterable[str]:
     """Slugs that no recent release uses and nobody used for a day. A build that reuses one renews its time."""
+    old = [folder for folder in _entries(settings.HOME.slugs(project.pk)) if _old(folder, _SLUG_AGE)]
+    if not old:
+        return
     kept: set[str] = set()
-    for environment in project.environments.all():
-        for slugs in environment.releases.order_by("-number").values_list("slugs", flat=True)[:_SLUGS_KEPT]:
+    seen: Counter[int] = Counter()
+    releases = Release.objects.filter(environment__project=project).order_by("environment", "-number")
+    for environment, slugs in releases.values_list("environment", "slugs").iterator():
+        seen[environment] += 1
+        if seen[environment] <= _SLUGS_KEPT:
             kept |= set(slugs.values())
-    for folder in _entries(settings.HOME.slugs(project.pk)):
-        if folder.name not in kept and _old(folder, _SLUG_AGE):
+    for folder in old:
+        if folder.name not in kept:
             _remove_read_only(folder)
             yield f"{project}: the slug {folder.name} is not used any more and was removed"
 

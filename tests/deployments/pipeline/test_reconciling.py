@@ -1,18 +1,24 @@
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from deployments.enums import Kind, State
 from deployments.models import Activity, Release
 from deployments.pipeline import reconciling, specs
-from environments import edge
-from environments.models import Environment
+from environments import edge, repositories
+from environments.models import Environment, Service
+from environments.runtimes.base import Place
+from portal.models import Project
 from tests.deployments.engine import FILES, Engine
 from tests.deployments.pipeline.test_deploy import check_serving
+from tests.factories import EnvironmentFactory, ProjectFactory
 
 
 def age(path: Path, seconds: float = 100_000) -> None:
@@ -111,3 +117,77 @@ def test_one_broken_environment_does_not_keep_the_others_from_being_repaired(eng
     engine.runtime.stop(specs.place_of(engine.environment), 1)
     assert reconciling.reconcile() == [f"{engine.environment}: v1 was started again"]
     assert Environment.objects.get(pk=staging.pk).is_active
+
+
+def test_an_environment_that_was_activated_meanwhile_keeps_its_data(engine: Engine, monkeypatch: Any) -> None:
+    """Repairs before it may take minutes: what was read of it at the beginning is not true any more."""
+    engine.commit(FILES | {".platform/services.yaml": "db:\n  type: mariadb:10.11\n"})
+    engine.environment.head_commit = repositories.head(engine.repository, "master") or ""
+    engine.environment.save()
+    engine.runtime.place(_orphan(engine))  # so that the reconciler looks at it at all
+    meanwhile = engine.runtime.releases
+
+    def releases(place: Place) -> Any:
+        monkeypatch.undo()
+        assert engine.run(engine.ask(Kind.ACTIVATE)).state == State.SUCCEEDED
+        return meanwhile(place)
+
+    monkeypatch.setattr(engine.runtime, "releases", releases)
+    reconciling.reconcile()
+    assert Service.objects.filter(environment=engine.environment).exists()
+    assert engine.runtime.services(specs.place_of(engine.environment)) == ["db"]
+    check_serving(engine, Release.objects.get(state=Release.State.LIVE).number)
+
+
+def test_hosts_are_turned_before_the_release_that_served_is_stopped(engine: Engine) -> None:
+    """As after a worker that was lost between putting a release live and turning the hosts to it."""
+    engine.run(engine.ask(Kind.ACTIVATE))
+    new = _orphan(engine)
+    engine.runtime.place(new)
+    engine.runtime.start(new)
+    Release.objects.filter(number=1).update(state=Release.State.RETIRED)
+    Release.objects.filter(number=2).update(state=Release.State.LIVE)
+    engine.runtime.hold("stop")
+    repair = threading.Thread(target=reconciling.reconcile)
+    repair.start()
+    try:
+        deadline = time.monotonic() + 10
+        while engine.served_by() != 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert engine.served_by() == 2
+    finally:
+        engine.runtime.let_go("stop")
+        repair.join()
+    check_serving(engine, 2)
+
+
+def test_what_no_activity_will_end_is_given_back(engine: Engine) -> None:
+    project = ProjectFactory(state=Project.State.CREATING)
+    Environment.objects.filter(pk=engine.environment.pk).update(status=Environment.Status.DELETING)
+    assert len(reconciling.reconcile()) == 2
+    engine.environment.refresh_from_db()
+    project.refresh_from_db()
+    assert engine.environment.status == Environment.Status.INACTIVE
+    assert project.state == Project.State.FAILED
+
+
+def test_branches_that_never_ran_cost_nothing(engine: Engine, django_assert_max_num_queries: Any) -> None:
+    engine.run(engine.ask(Kind.ACTIVATE))
+    with CaptureQueriesContext(connection) as before:
+        reconciling.reconcile()
+    EnvironmentFactory.create_batch(20, project=engine.project, status=Environment.Status.INACTIVE)
+    with django_assert_max_num_queries(len(before)):
+        reconciling.reconcile()
+
+
+def _orphan(engine: Engine) -> Any:
+    """The specification of a release that is on its way but belongs to no activity."""
+    made = Release.objects.filter(environment=engine.environment).count()
+    slugs = Release.objects.first()
+    release = Release.objects.create(
+        environment=engine.environment,
+        number=made + 1,
+        commit=engine.environment.head_commit,
+        slugs=slugs.slugs if slugs else {"app": f"{engine.project.pk}-app-{'a' * 40}-{'b' * 16}"},
+    )
+    return specs.release_spec(release)
