@@ -15,6 +15,7 @@ from portal.errors import Invalid
 
 TREE = ("master", "staging", "production")  # the branches that every project has
 MAX_REFS = 20_000
+_MAX_LISTING = 8 * 1024**2  # bytes; what a host lists is its own to make endless
 _ASK_SECONDS = 90.0
 _PROGRESS_SECONDS = 1.0
 _SHOWN_ERROR = 300
@@ -128,7 +129,7 @@ class _Fetch:
             elif right.startswith("refs/heads/"):
                 heads.append(right.removeprefix("refs/heads/"))
         if len(listing.splitlines()) > MAX_REFS:
-            raise ImportFailed(f"The repository has more than {MAX_REFS} branches and tags.", field="url")
+            raise _too_many()
         for candidate in (found, "main", "master", *heads):
             if candidate in heads:
                 return candidate
@@ -149,13 +150,18 @@ class _Fetch:
 
     def _git(self, arguments: list[str], watch: Watch) -> str:
         seen: list[bytes] = []
+        size = 0
         quiet = arguments[0] == "ls-remote"
 
         def output(data: bytes) -> None:
+            nonlocal size
             seen.append(data)
+            size += len(data)
             if not quiet:
                 watch.output(data)
                 del seen[:-50]
+            elif size > _MAX_LISTING:
+                raise _too_many()
 
         argv = repositories.command(self._bare, *self._plan.git_options(), *arguments)
         try:
@@ -198,6 +204,10 @@ class _Progress:
     def end(self) -> None:
         if self._rest:
             self._watch.output(self._rest + b"\n")
+
+
+def _too_many() -> ImportFailed:
+    return ImportFailed(f"The repository has more than {MAX_REFS} branches and tags.", field="url")
 
 
 def size(folder: Path) -> int:

@@ -162,6 +162,16 @@ def test_a_host_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_host_that_lists_branches_without_end_is_stopped(
+    tmp_path: Path, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source(tmp_path, *(f"branch-{number}" for number in range(20)))
+    monkeypatch.setattr(imports, "_MAX_LISTING", 500)
+    with pytest.raises(ImportFailed, match="more than 20000 branches and tags"):
+        fetch(f"{host}/source.git", tmp_path / "p.git")
+    assert not (tmp_path / "p.git").exists()
+
+
 def test_a_repository_over_the_limit_is_stopped(tmp_path: Path, host: str) -> None:
     bare = source(tmp_path, size=8 * 1024 * 1024)
     to = tmp_path / "project.git"
