@@ -88,7 +88,8 @@ def describe_exit(code: int) -> str:
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """A minimal environment for host programs: nothing of the portal's own secrets is passed on."""
-    keep = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
+    proxies = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")
+    keep = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", *proxies)
     base = {name: os.environ[name] for name in keep if name in os.environ}
     return base | {"HOME": "/nonexistent", "GIT_TERMINAL_PROMPT": "0"} | dict(extra or {})
 
