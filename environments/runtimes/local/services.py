@@ -1,6 +1,5 @@
 """Backing services: each one program, kept running beside the releases of its environment."""
 
-import json
 import time
 from pathlib import Path
 
@@ -55,12 +54,10 @@ class Services:
 
     @staticmethod
     def _describe(path: Path, box: Sandbox) -> bool:
-        """Write the description; True when another one stood there before."""
-        before = path.read_text() if path.exists() else None
-        if before is not None and json.loads(before) == json.loads(json.dumps(sandbox.describe(box))):
-            return False
+        """Write the description; True when another one, or half of one, stood there before."""
+        before = path.read_bytes() if path.exists() else None
         sandbox.write(path, box)
-        return before is not None
+        return before is not None and before != path.read_bytes()
 
     def _wait(self, spec: ServiceSpec, engine: Engine, layout: Layout, program: Program, watch: Watch) -> None:
         group = layout.service_group(spec.name)
