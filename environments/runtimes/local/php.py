@@ -109,13 +109,15 @@ def _extensions(app: App, version: str) -> str:
 
 
 def _own_ini(slug: Path) -> str:
-    """php.ini in the app's folder; a link, or something huge, is not read."""
+    """php.ini in the app's folder; a link, a folder, or more than fits is not read."""
     try:
         descriptor = os.open(slug / "php.ini", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            return os.read(descriptor, _MAX_INI).decode("utf-8", "replace")
+        finally:
+            os.close(descriptor)
     except OSError:
         return ""
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(_MAX_INI).decode("utf-8", "replace")
 
 
 def _settings(values: Mapping[str, Any]) -> str:

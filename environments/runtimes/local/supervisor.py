@@ -105,10 +105,16 @@ class Supervisor:
         return True
 
     def remove(self, group: str, *, patience: float = 60) -> None:
-        """Stop the group, wait for its end and forget it. After `patience` (seconds) its programs are killed."""
-        signals = self._signals(group)
+        """Stop the group, wait for its end and forget it. After `patience` (seconds) its programs are killed.
+
+        Its file goes last: whoever is killed in between is found again by it, see `groups`.
+        """
+        self._end(group, patience)
         with self._lock():
             self._path(group).unlink(missing_ok=True)
+
+    def _end(self, group: str, patience: float) -> None:
+        signals = self._signals(group)
         with contextlib.suppress(xmlrpc.client.Fault):
             self._call("stopProcessGroup", group, False)
         began = asked = time.monotonic()

@@ -16,6 +16,7 @@ from environments.process import Watch
 from environments.runtimes.base import RuntimeFailure
 from environments.runtimes.local.layout import Layout
 from environments.runtimes.local.programs import live_mark
+from environments.runtimes.local.supervisor import Supervisor
 
 from .apps import FILES, PHP, PHP_FILES, PYTHON
 from .make import Maker, get
@@ -211,6 +212,11 @@ def test_php_reads_its_settings_on_the_command_line_too(local: Any, maker: Maker
     )
 
 
+def test_a_folder_called_php_ini_is_no_php_ini(local: Any, maker: Maker) -> None:
+    release = maker.release(PHP, {**PHP_FILES, "php.ini/readme": "date.timezone = Europe/Paris\n"})
+    assert said(local, release, "php -r 'echo ini_get(\"memory_limit\");'") == "77M"
+
+
 def test_a_hook_without_end_is_stopped_by_time_and_by_silence(local: Any, maker: Maker) -> None:
     release = maker.release(PYTHON, FILES)
     for watch, error_id in (
@@ -221,6 +227,22 @@ def test_a_hook_without_end_is_stopped_by_time_and_by_silence(local: Any, maker:
             local.run(release, "app", "trap '' TERM; (setsid sleep 65.5 &) ; exec >&- 2>&-; sleep 65.5", watch)
         assert caught.value.error_id == error_id
     assert until(lambda: not subprocess.run(["pgrep", "-f", "sleep 65.5"], capture_output=True).stdout)
+
+
+def test_a_removal_that_was_cut_off_can_be_repeated(local: Any, maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = maker.release(PYTHON, FILES)
+    local.place(release)
+    local.start(release)
+
+    def cut_off(*_: object) -> None:
+        raise RuntimeFailure("cut-off", "The worker was killed here.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Supervisor, "_end", cut_off)
+        with pytest.raises(RuntimeFailure, match="killed here"):
+            local.remove(maker.place)
+    local.remove(maker.place)
+    assert Supervisor(maker.home).statuses(release.group, [f"{release.group}-a0", f"{release.group}-nginx"]) == []
 
 
 def test_removal_leaves_no_process_socket_or_file(local: Any, maker: Maker) -> None:
