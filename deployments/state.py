@@ -151,20 +151,20 @@ def requeue(activity: Activity) -> None:
 
 
 def withdraw(activity_id: str, *, by: User | None, outcome: str) -> bool:
-    """Cancel a pending activity; False when it is not pending any more."""
+    """Cancel an activity that never began; False when it did. One that a worker was lost in must be ended by a worker."""
     before, after = TRANSITIONS[Cause.WITHDRAW]
-    changed = Activity.objects.filter(pk=activity_id, state=before).update(
+    changed = Activity.objects.filter(pk=activity_id, state=before, started_at__isnull=True).update(
         state=after, outcome=outcome, cancelled_by=by, cancel_requested_at=Now(), finished_at=Now()
     )
     return bool(changed)
 
 
 def request_cancel(activity_id: str, *, by: User | None) -> bool:
-    """Ask the worker to stop a running activity; False when it is not running."""
+    """Ask whoever carries the activity out, or goes on with it, to stop; False when it has ended or never began."""
     return bool(
-        Activity.objects.filter(pk=activity_id, state=State.RUNNING).update(
-            cancel_requested_at=Coalesce("cancel_requested_at", Now()), cancelled_by=by
-        )
+        Activity.objects.open()
+        .filter(pk=activity_id, started_at__isnull=False)
+        .update(cancel_requested_at=Coalesce("cancel_requested_at", Now()), cancelled_by=by)
     )
 
 

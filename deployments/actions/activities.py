@@ -74,7 +74,7 @@ def create(
 
 
 def cancel(activity: Activity, *, by: User, address: str = "") -> None:
-    """A pending activity is cancelled at once; a running one is asked to stop. Raises Missing, Denied, Conflict."""
+    """One that waits is cancelled at once; one that began is asked to stop. Raises Missing, Denied, Conflict."""
     _check_may_change(activity, by)
     with transaction.atomic():
         withdrawn = state.withdraw(activity.pk, by=by, outcome=f"Cancelled by {by} before it began.")

@@ -24,7 +24,7 @@ class Keeper:
 
     def __init__(self, activity: Activity) -> None:
         self._activity = activity
-        self._cancelled = False
+        self._cancelled = activity.cancel_requested_at is not None  # of one that another worker was lost in
         self._lost = False
         self._renewed = time.monotonic()
         self._ended = threading.Event()

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 
+from django.db import Error as DatabaseError
 from django.db import transaction
 
 from deployments import dispatch, live, state
@@ -61,10 +62,12 @@ def _carry_out(context: Context, procedure: Procedure) -> None:
     try:
         _run_parts(context, procedure)
         ending, reason = State.SUCCEEDED, None
-    except LostLease:
+    except (LostLease, DatabaseError):  # nothing more can be written: a sweep ends it, or sends it on
         raise
     except _Ended as end:
         ending, reason = end.state, end.reason
+    except Exception as error:  # the steps could not even be planned
+        ending, reason = State.FAILED, sort(error, doing="Planning the steps")
     outcome = context.outcome or "Done."
     if reason is not None:
         undo(procedure, activity, context.runtime)

@@ -113,6 +113,18 @@ def test_cancelling_a_creation_that_has_not_begun_leaves_the_project_failed() ->
     assert project.state == Project.State.FAILED
 
 
+def test_cancelling_a_creation_that_lost_its_worker_does_not_undo_what_is_made() -> None:
+    """A project that is there must not become one that can be made anew: that would replace its repository."""
+    by = UserFactory()
+    project, activity = projects.create_from_starter(by=by, title="My shop", starter="shop")
+    assert run(activity).state == State.SUCCEEDED
+    Activity.objects.filter(pk=activity.pk).update(state=State.PENDING, finished_at=None)
+    activity.refresh_from_db()
+    activities.cancel(activity, by=by)
+    project.refresh_from_db()
+    assert project.state == Project.State.READY
+
+
 def test_the_deploy_key_never_reaches_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     def show(url: str, path: Path, *, watch: Watch, private_key: str, **_: Any) -> None:
         watch.output(private_key.encode() + b"\n")

@@ -1,3 +1,4 @@
+import dataclasses
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from deployments import dispatch, state
 from deployments.actions import activities
 from deployments.enums import Fault, Kind, State, StepState
 from deployments.models import Activity, Release
-from deployments.pipeline import runner, sweeping
+from deployments.pipeline import procedures, runner, sweeping
 from tests.deployments.engine import APP, FILES, Engine, log_of
 from tests.deployments.pipeline.test_deploy import check_serving
 
@@ -139,6 +140,30 @@ def test_what_was_cancelled_and_lost_ends_cancelled(engine: Engine) -> None:
     sweeping.sweep()
     activity.refresh_from_db()
     assert activity.state == State.CANCELLED
+
+
+def test_what_lost_its_worker_is_cancelled_by_the_next_one_and_not_before(engine: Engine) -> None:
+    """It may be beyond the switch: then its last steps are run nevertheless."""
+    activity = engine.ask(Kind.ACTIVATE)
+    lose(activity, attempts=1, started_at=timezone.now())
+    sweeping.sweep()
+    activities.cancel(activity, by=engine.by)
+    assert (activity.state, activity.cancelled_by) == (State.PENDING, engine.by)
+    assert engine.run(activity).state == State.CANCELLED
+    assert activity.outcome == f"Cancelled by {engine.by} in step Check configuration."
+
+
+def test_steps_that_cannot_be_planned_fail_the_activity_at_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(context: object) -> None:
+        raise RuntimeError("no plan")
+
+    procedure = dataclasses.replace(procedures.of(engine.ask(Kind.ACTIVATE)), parts=broken)
+    monkeypatch.setattr(procedures, "of", lambda _: procedure)
+    activity = engine.run(Activity.objects.get())
+    assert (activity.state, activity.error_id, activity.fault) == (State.FAILED, "unexpected", Fault.PLATFORM)
+    assert activity.outcome.startswith("Planning the steps failed inside Slipway")
 
 
 def test_two_sweeps_at_once_end_it_once(engine: Engine) -> None:
