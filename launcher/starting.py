@@ -188,6 +188,7 @@ def _launch(plan: Plan, python: Path) -> None:
     environ = {
         # Programs of environments inherit this: no secret, and no path but the home.
         **{name: plan.environ[name] for name in ("PATH", "LANG", "HOME", "SLIPWAY_HOME")},
+        **(plan.group.environ if plan.group else {}),
         processes.MARKER: layout.instance,
     }
     with open(layout.setup_log, "ab") as log:

@@ -60,10 +60,10 @@ def _wait_for(path: str | None) -> None:
 
 def _enter_group(spec: dict[str, Any]) -> bool:
     """Join a control group of our own with the limits. False where none was delegated to us."""
-    label = spec.get("label")
-    if not (label and spec.get("groups")):
+    label, groups = spec.get("label"), _delegated_now() or spec.get("groups")
+    if not (label and groups):
         return False
-    version, memory, pids = spec["groups"]
+    version, memory, pids = groups
     names = ("memory.max", "memory.swap.max") if version == "2" else ("memory.limit_in_bytes", None)
     try:
         for folder in dict.fromkeys((os.path.join(memory, label), os.path.join(pids, label))):
@@ -79,6 +79,12 @@ def _enter_group(spec: dict[str, Any]) -> bool:
     except OSError:
         return False
     return True
+
+
+def _delegated_now() -> list[str] | None:
+    """What the launcher says at this start: a description may be older, and another start's groups are gone."""
+    found = [os.environ.get(f"SLIPWAY_CGROUP_{name}", "") for name in ("VERSION", "MEMORY", "PIDS")]
+    return found if all(found) else None
 
 
 def _write(path: str, value: int) -> None:

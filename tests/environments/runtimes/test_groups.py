@@ -10,6 +10,7 @@ import pytest
 
 from environments.process import Watch
 from environments.runtimes.base import RuntimeFailure
+from environments.runtimes.local import launch
 from launcher import cgroups
 from launcher.user import run_user
 
@@ -72,3 +73,14 @@ def test_a_build_leaves_no_group(local: Any, maker: Maker, tops: list[Path]) -> 
     if tops:
         assert b"b-a" in b"".join(output) or b"memory:/" in b"".join(output)
     assert below(tops) == []
+
+
+def test_a_description_of_an_earlier_start_uses_the_groups_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("VERSION", "2"), ("MEMORY", str(tmp_path)), ("PIDS", str(tmp_path))):
+        monkeypatch.setenv(f"SLIPWAY_CGROUP_{name}", value)
+    gone = ["2", "/nonexistent/slipway-1", "/nonexistent/slipway-1"]
+    assert launch._enter_group({"label": "e1-r1-a0", "groups": gone, "memory": 5, "processes": 3})
+    assert (tmp_path / "e1-r1-a0" / "memory.max").read_text() == "5"
+    assert (tmp_path / "e1-r1-a0" / "pids.max").read_text() == "3"
