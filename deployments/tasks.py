@@ -1,9 +1,11 @@
 """Doors for the queue: ids in, one call each. Only workers import this, before they fork: what it loads they share."""
 
+import contextlib
 import gc
 import os
 import socket
 
+from billiard.util import get_pdeathsig
 from celery import shared_task
 from celery.signals import worker_init, worker_ready
 from celery.worker import state as worker_state
@@ -19,6 +21,9 @@ _BEAT_WATCH = 5.0  # seconds
 @worker_init.connect
 def _warm_up(**_: object) -> None:
     runner.warm_up()
+    # Each child will ask to die with us, for which billiard has a C declaration parsed: that parser is shared, too.
+    with contextlib.suppress(OSError):
+        get_pdeathsig()
     # The collector of a child would write into every object and so copy nearly all memory that it shares with us.
     gc.collect()
     gc.freeze()

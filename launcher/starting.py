@@ -88,6 +88,7 @@ def _start(plan: Plan) -> None:
     stopping.clear_sockets(layout)
     _configure(plan, python)
     _prepare_database_and_files(plan, python)
+    _write_byte_code(plan, python)
     _launch(plan, python)
     if settings.own_redis:
         health.wait(layout, "redis", lambda: health.redis(layout.redis_socket))
@@ -137,6 +138,19 @@ def _prepare_database_and_files(plan: Plan, python: Path) -> None:
         _finish(plan, collect, "the static files cannot be collected")
         stamp.write_text(state)
         progress.line("Static files are in place")
+
+
+def _write_byte_code(plan: Plan, python: Path) -> None:
+    """At the first start of a home: load what the processes are about to load. Three of them would compile the same
+    modules at once, and keep the memory that compiling took for as long as they live."""
+    stamp = plan.layout.cache / "byte-code.stamp"
+    if not stamp.exists():
+        modules = "deployments.tasks, deployments.ssh.server, portal.asgi, portal.urls, granian.cli, " + ", ".join(
+            f"celery.{name}" for name in ("bin.celery", "apps.worker", "beat", "concurrency.prefork")
+        )
+        load = ["shell", "--no-imports", "--command", f"import {modules}, kombu.transport.redis"]
+        _manage_quietly(plan, python, load, "the portal's code cannot be loaded")
+        stamp.touch()
 
 
 def _static_state(code: Path) -> str:
