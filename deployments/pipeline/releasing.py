@@ -165,7 +165,8 @@ def _take_hosts(environment: Environment, hosts: Sequence[str]) -> None:
 
 
 def _hook(context: Context, deployment: Deployment, app: App, name: str, script: str) -> None:
-    code = context.runtime.run(deployment.spec, app.name, script, context.watch(total=settings.HOOK_TIMEOUT))
+    watch = context.watch(total=settings.HOOK_TIMEOUT)
+    code = context.runtime.run(deployment.spec, app.name, script, watch, log=name)
     context.log.end_line()
     if code != 0:
         raise Failure(

@@ -157,8 +157,11 @@ class Runtime(Protocol):
         """Ask until it answers properly or the time (seconds) is over."""
         ...
 
-    def run(self, release: ReleaseSpec, program: str, script: str, watch: Watch) -> int:
-        """Run a dash script (hook, cron, command) as the program would run; returns its exit code."""
+    def run(self, release: ReleaseSpec, program: str, script: str, watch: Watch, *, log: str = "") -> int:
+        """Run a dash script (hook, cron, command) as the program would run; returns its exit code.
+
+        With `log`, what it prints is also added to the program's log of that name: /var/log/deploy.log for "deploy".
+        """
         ...
 
     def front(self, release: ReleaseSpec) -> Path:

@@ -104,7 +104,7 @@ class FakeRuntime:
                 return Probe(ok=False, status=None, milliseconds=0.0, reason="it does not run")
             return Probe(ok=True, status=200, milliseconds=1.0)
 
-    def run(self, release: ReleaseSpec, program: str, script: str, watch: Watch) -> int:
+    def run(self, release: ReleaseSpec, program: str, script: str, watch: Watch, *, log: str = "") -> int:
         with self._verb("run", release.place, release.number, watch):
             folder = self._release(release.place, release.number)
             return self._script(script, watch, folder)

@@ -14,7 +14,7 @@ from environments.runtimes.local.layout import Layout, throw_away
 from environments.runtimes.local.programs import Plan
 from environments.runtimes.local.services import Services
 from environments.runtimes.local.supervisor import Supervisor
-from environments.runtimes.local.watching import Crashes
+from environments.runtimes.local.watching import Crashes, logged
 from portal.paths import Home
 
 _POST_START_LIMIT = 300.0  # seconds
@@ -74,7 +74,8 @@ class LocalRuntime:
             commands = program.app.web.commands if program.worker is None else program.worker.commands
             if commands.post_start and program.worker is None:
                 quiet = Watch(output=lambda _: None, total=_POST_START_LIMIT)
-                self.run(release, program.name, commands.post_start, quiet)
+                script = f"(\n{commands.post_start}\n) || echo 'post_start failed'"
+                self.run(release, program.name, script, quiet, log="app")
 
     def probe(self, release: ReleaseSpec, *, timeout: float, watch: Watch) -> Probe:
         plan = self._plan(release)
@@ -90,12 +91,13 @@ class LocalRuntime:
             timeout=timeout,
         ).ask()
 
-    def run(self, release: ReleaseSpec, program: str, script: str, watch: Watch) -> int:
+    def run(self, release: ReleaseSpec, program: str, script: str, watch: Watch, *, log: str = "") -> int:
         layout = self._layout(release.place)
         path = layout.release(release.number) / f"x{secrets.token_hex(4)}.json"
         label = self._plan(release).once(program, script, path)
         try:
-            code = process.stream(sandbox.command(path), watch)
+            with logged(layout.log(program, log) if log else None, watch) as watched:
+                code = process.stream(sandbox.command(path), watched)
             if code != 0 and sandbox.ran_out_of_memory(label):
                 limit = self._limits.app_memory // 1024**2
                 raise RuntimeFailure("run-memory", f"It ran out of memory: the limit is {limit} MB.")

@@ -1,13 +1,17 @@
 """Whether a program that was started stays up, and what it said last."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from environments.process import Watch
 from environments.runtimes.local.supervisor import Supervisor
 
 _ENOUGH = 3
 _TAIL_BYTES = 4096
 _TAIL_LINES = 15
+_LOG_BYTES = 20 * 1024**2  # as supervisord keeps of the logs that it writes
 
 
 class Crashes:
@@ -27,6 +31,25 @@ class Crashes:
             if status.state == "FATAL" or len(self._ends[status.name]) >= _ENOUGH:
                 return status.name
         return None
+
+
+@contextlib.contextmanager
+def logged(log: Path | None, watch: Watch) -> Iterator[Watch]:
+    """A watch whose output also goes to the end of `log`. A full disk costs the log its lines, not the command."""
+    if log is None:
+        yield watch
+        return
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size > _LOG_BYTES:
+            log.replace(log.with_name(f"{log.name}.1"))
+    with log.open("ab", buffering=0) as file:
+
+        def output(data: bytes) -> None:
+            with contextlib.suppress(OSError):
+                file.write(data)
+            watch.output(data)
+
+        yield replace(watch, output=output)
 
 
 def tail(log: Path) -> str:

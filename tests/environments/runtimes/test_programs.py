@@ -205,6 +205,24 @@ def test_logs_are_seen_by_the_app_where_it_expects_them(local: Any, maker: Maker
     assert until(lambda: "look-for-this" in said(local, release, "cat /var/log/access.log"))
 
 
+def test_hooks_leave_their_output_in_logs_that_the_app_sees(local: Any, maker: Maker) -> None:
+    release = maker.release(PYTHON, FILES)
+    local.place(release)
+    for number in (1, 2):
+        local.run(release, "app", f"echo deployed {number}; exit 3", QUIET, log="deploy")
+    local.run(release, "app", "echo warmed up", QUIET, log="post_deploy")
+    assert said(local, release, "cat /var/log/deploy.log /var/log/post_deploy.log") == (
+        "deployed 1\ndeployed 2\nwarmed up\n"
+    )
+
+
+def test_what_post_start_says_stands_in_the_apps_log(local: Any, maker: Maker) -> None:
+    release = maker.release(PYTHON.replace("start:", "post_start: 'echo warm; false', start:"), FILES)
+    local.place(release)
+    local.start(release)
+    assert "warm\npost_start failed\n" in said(local, release, "cat /var/log/app.log")
+
+
 def test_php_reads_its_settings_on_the_command_line_too(local: Any, maker: Maker) -> None:
     release = maker.release(PHP, {**PHP_FILES, "php.ini": "date.timezone = Europe/Paris\n"})
     assert (
