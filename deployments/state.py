@@ -151,7 +151,7 @@ def requeue(activity: Activity) -> None:
 
 
 def withdraw(activity_id: str, *, by: User | None, outcome: str) -> bool:
-    """Cancel an activity that never began; False when it did. One that a worker was lost in must be ended by a worker."""
+    """Cancel an activity that never began; False when it did. What a worker was lost in, another one ends."""
     before, after = TRANSITIONS[Cause.WITHDRAW]
     changed = Activity.objects.filter(pk=activity_id, state=before, started_at__isnull=True).update(
         state=after, outcome=outcome, cancelled_by=by, cancel_requested_at=Now(), finished_at=Now()

@@ -145,6 +145,8 @@ class Check:
         found = self.environments.get(wanted) or self.environments.get(self.names.get(wanted.lower(), ""))
         if found is None or not access.can(self.by, found, Permission.SEE):
             raise Invalid(f"environment.parent: there is no environment {shown(wanted)}, or you have no access to it")
+        if found.status == Environment.Status.DELETING:
+            raise Conflict(f"environment.parent: {shown(wanted)} is being deleted")
         return found
 
     def _default(self) -> Environment:

@@ -4,6 +4,7 @@ The accepted push is written down first (Push), so that one whose process dies b
 record of its activities is found by `reconcile_refs`.
 """
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +21,7 @@ from deployments.actions.environments import check_room, make_row
 from deployments.actions.push_check import Check, PushRefused, RefUpdate
 from deployments.enums import Kind
 from deployments.models import Activity, Push
+from deployments.push_options import shown
 from environments import names, repositories
 from environments.models import Environment
 from portal import access, audit
@@ -58,7 +60,7 @@ def propose(
     try:
         plans = check.all(updates)
     except PushRefused as refusal:
-        targets = ", ".join(update.ref.removeprefix("refs/heads/") for update in updates)
+        targets = ", ".join(shown(update.ref.removeprefix("refs/heads/"), 200).strip('"') for update in updates)
         audit.record(
             "push.refuse",
             by=by,
@@ -89,22 +91,19 @@ def withdraw(push_id: str) -> None:
 def record(push: Push | str, moved: Collection[str] | None = None) -> list[Activity]:
     """Write what the push means, after Git moved the refs named in `moved` (unknown: look at the repository).
 
-    Idempotent: what was recorded before is not again. Returns all activities of the push.
+    Idempotent: what was recorded before is not again. Returns all activities of the push. Git is asked outside the
+    transactions, one for each ref: a push of many branches must not hold up everybody else who writes.
     """
-    with transaction.atomic():
-        row = (
-            Push.objects.select_for_update()
-            .select_related("project", "user")
-            .get(pk=push if isinstance(push, str) else push.pk)
-        )
-        repository = settings.HOME.repository(row.project_id)
-        for plan in row.updates:
-            happened = _has_moved(repository, plan) if moved is None else plan["ref"] in moved
-            if happened and not plan.get("done"):
-                _record_update(row, plan, repository)
-                plan["done"] = True
-        row.recorded_at = row.recorded_at or timezone.now()
-        row.save(update_fields=["updates", "recorded_at"])
+    row = Push.objects.select_related("project").get(pk=push if isinstance(push, str) else push.pk)
+    repository = settings.HOME.repository(row.project_id)
+    for plan in row.updates:
+        if plan.get("done"):
+            continue
+        if _has_moved(repository, plan) if moved is None else plan["ref"] in moved:
+            added = _added(row.project, *_range(row.project, plan)) if plan["kind"] == "head" else []
+            _record_update(row.pk, plan["ref"], added)
+    Push.objects.filter(pk=row.pk, recorded_at=None).update(recorded_at=timezone.now())
+    row.refresh_from_db(fields=["updates", "recorded_at"])
     return list(Activity.objects.filter(pk__in=[plan["activity"] for plan in row.updates if plan.get("activity")]))
 
 
@@ -117,15 +116,24 @@ def reconcile_refs(project: Project) -> list[Activity]:
     stale = timezone.now() - _STALE
     for push in Push.objects.filter(project=project, recorded_at=None, created_at__lt=stale).order_by("created_at"):
         made += record(push)
-    if Push.objects.filter(project=project, recorded_at=None).exists():
-        return made  # one is on its way: its refs are its own to record
+    if not _unrecorded(project):
+        return made
     with transaction.atomic():
         locked = Project.objects.select_for_update().get(pk=project.pk)
-        if locked.state != Project.State.READY:
+        # In this order: whoever moves a ref writes the push down before, and records it under this lock.
+        heads = _unrecorded(locked)
+        if locked.state != Project.State.READY or Push.objects.filter(project=project, recorded_at=None).exists():
             return made
-        for branch, commit in repositories.branches(settings.HOME.repository(project.pk)).items():
+        for branch, commit in heads.items():
             made += _reconcile_branch(locked, branch, commit)
     return made
+
+
+def _unrecorded(project: Project) -> dict[str, str]:
+    """Branches that are elsewhere than was last recorded, and where."""
+    heads = repositories.branches(settings.HOME.repository(project.pk))
+    known = dict(project.environments.values_list("branch", "head_commit"))
+    return {branch: commit for branch, commit in heads.items() if known.get(branch) not in ("", commit)}
 
 
 def _reconcile_branch(project: Project, branch: str, commit: str) -> list[Activity]:
@@ -136,9 +144,10 @@ def _reconcile_branch(project: Project, branch: str, commit: str) -> list[Activi
             parent = project.environments.filter(branch=project.default_branch).first()
             make_row(project, branch=branch, type=EnvironmentType.INTEGRATION, parent=parent, commit=commit, by=None)
         return []
-    if environment.head_commit in ("", commit) or environment.status == Environment.Status.DELETING:
+    if environment.status == Environment.Status.DELETING:
         return []
-    return [_activity(project, environment, environment.head_commit, commit, by=None)]
+    old = environment.head_commit
+    return [_activity(project, environment, old, commit, _added(project, old, commit), by=None)]
 
 
 def _has_moved(repository: Path, plan: Mapping[str, Any]) -> bool:
@@ -151,31 +160,49 @@ def _has_moved(repository: Path, plan: Mapping[str, Any]) -> bool:
     return plan["kind"] != "tag" and repositories.is_ancestor(repository, plan["new"], at)
 
 
-def _record_update(push: Push, plan: dict[str, Any], repository: Path) -> None:
-    if plan["kind"] == "tag":
-        audit.record("push.tag", by=push.user, project=push.project, target=plan["ref"], address=push.address)
-    elif plan["kind"] == "delete":
-        _record_delete(push, plan, repository)
-    else:
-        activity = _record_head(push, plan)
-        plan["activity"] = activity.pk if activity else ""
-
-
-def _record_head(push: Push, plan: Mapping[str, Any]) -> Activity | None:
+def _range(project: Project, plan: Mapping[str, Any]) -> tuple[str, str]:
+    """The commits between which a branch's new ones are; those of a new branch begin at its parent's head."""
+    if plan["old"] != repositories.ZERO:
+        return plan["old"], plan["new"]
     branch = plan["ref"].removeprefix("refs/heads/")
-    environment = push.project.environments.filter(branch=branch).first()
+    known = project.environments.select_related("parent").filter(branch=branch).first()
+    parent = known.parent if known else Environment.objects.filter(pk=plan["parent"]).first()
+    return parent.head_commit if parent else "", plan["new"]
+
+
+def _added(project: Project, old: str, new: str) -> list[dict[str, str]]:
+    """What the log and the page tell of the commits; all of `new`'s when `old` is not there (any more)."""
+    repository = settings.HOME.repository(project.pk)
+    if old and repositories.types(repository, [old]).get(old) != "commit":
+        old = ""
+    found = repositories.commits(repository, old, new, _COMMITS)
+    return [{"sha": each.sha, "subject": each.subject, "author": each.author} for each in found]
+
+
+def _record_update(push_id: str, ref: str, added: Sequence[Mapping[str, str]]) -> None:
+    with transaction.atomic():
+        # The project's lock: what asks for activities, deletes environments or reconciles refs waits meanwhile.
+        Project.objects.select_for_update().filter(pushes=push_id).first()
+        push = Push.objects.select_for_update(of=("self",)).select_related("project", "user").get(pk=push_id)
+        plan = next(plan for plan in push.updates if plan["ref"] == ref)
+        if plan.get("done"):
+            return
+        if plan["kind"] == "tag":
+            audit.record("push.tag", by=push.user, project=push.project, target=ref, address=push.address)
+        elif plan["kind"] == "delete":
+            _record_delete(push, plan)
+        else:
+            activity = _record_head(push, plan, added)
+            plan["activity"] = activity.pk if activity else ""
+        plan["done"] = True
+        push.save(update_fields=["updates"])
+
+
+def _record_head(push: Push, plan: Mapping[str, Any], added: Sequence[Mapping[str, str]]) -> Activity | None:
+    branch = plan["ref"].removeprefix("refs/heads/")
+    environment = push.project.environments.filter(branch=branch).first() or _make_environment(push, plan, branch)
     if environment is None:
-        parent = Environment.objects.filter(pk=plan["parent"]).first()
-        environment = make_row(
-            push.project,
-            branch=branch,
-            type=EnvironmentType(plan["type"]),
-            parent=parent,
-            commit=plan["new"],
-            by=push.user,
-            title=plan["title"],
-        )
-        audit.record("environment.create", by=push.user, project=push.project, target=branch, address=push.address)
+        return None
     wanted = [Kind.ACTIVATE, Kind.PUSH] if plan["activate"] and not environment.is_active else [Kind.PUSH]
     for kind in wanted:
         try:
@@ -186,6 +213,7 @@ def _record_head(push: Push, plan: Mapping[str, Any]) -> Activity | None:
                 environment,
                 plan["old"],
                 plan["new"],
+                added,
                 kind=kind,
                 by=push.user,
                 address=push.address,
@@ -198,21 +226,43 @@ def _record_head(push: Push, plan: Mapping[str, Any]) -> Activity | None:
     return None
 
 
+def _make_environment(push: Push, plan: Mapping[str, Any], branch: str) -> Environment | None:
+    """None when one that was made meanwhile took the name: then this is a branch without environment."""
+    there = push.project.environments.exclude(status=Environment.Status.DELETING)
+    usual = there.filter(branch=push.project.default_branch)
+    made: Environment | None = None
+    try:
+        made = make_row(
+            push.project,
+            branch=branch,
+            type=EnvironmentType(plan["type"]),
+            parent=there.filter(pk=plan["parent"]).first() or usual.first(),
+            commit=plan["new"],
+            by=push.user,
+            title=plan["title"],
+        )
+    except Conflict as error:
+        refused = {"outcome": "refused", "reason": error.message}
+    else:
+        refused = {}
+    audit.record(
+        "environment.create", by=push.user, project=push.project, target=branch, address=push.address, **refused
+    )
+    return made
+
+
 def _activity(
     project: Project,
     environment: Environment,
     old: str,
     new: str,
+    added: Sequence[Mapping[str, str]],
     *,
     by: User | None,
     kind: Kind = Kind.PUSH,
     address: str = "",
     push: str = "",
 ) -> Activity:
-    base = old
-    if old in ("", repositories.ZERO) and environment.parent is not None:
-        base = environment.parent.head_commit
-    added = repositories.commits(settings.HOME.repository(project.pk), base, new, _COMMITS)
     activity = activities.create(
         kind=kind,
         project=project,
@@ -221,7 +271,7 @@ def _activity(
         parameters={
             "commit": new,
             "previous": old,
-            "commits": [{"sha": each.sha, "subject": each.subject, "author": each.author} for each in added],
+            "commits": list(added),
             "push": push,
         },
         address=address,
@@ -230,17 +280,15 @@ def _activity(
     return activity
 
 
-def _record_delete(push: Push, plan: Mapping[str, Any], repository: Path) -> None:
+def _record_delete(push: Push, plan: Mapping[str, Any]) -> None:
     branch = plan["ref"].removeprefix("refs/heads/")
     environment = push.project.environments.filter(branch=branch).first()
     if environment is None:
         return
     if environment.is_active or environment.children.exists() or environment.activities.open().exists():
         # Activated while the push was on its way. The environment stays, so its branch does.
-        try:
-            repositories.create_branch(repository, branch, plan["old"])
-        except SlipwayError:
-            return
+        with contextlib.suppress(SlipwayError):  # somebody pushed it anew already
+            repositories.create_branch(settings.HOME.repository(push.project_id), branch, plan["old"])
         return
     audit.record("environment.delete", by=push.user, project=push.project, target=branch, address=push.address)
     environment.delete()

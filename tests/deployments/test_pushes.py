@@ -1,12 +1,15 @@
 """What a push may be and what is recorded of it, without SSH: real repositories, refs moved by hand."""
 
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from deployments.actions import push_check, pushes
@@ -441,3 +444,62 @@ def test_the_whole_set_of_two_branches_stands_or_falls(project: Project, path: P
     said = refused(project, owner, good, bad)
     assert "good" not in said
     assert not Environment.objects.filter(branch="good").exists()
+
+
+# What happens at the same time
+
+
+def test_git_is_not_asked_while_others_wait_to_write(
+    project: Project, path: Path, start: str, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, depth = repositories.commits, len(connection.savepoint_ids)
+
+    def commits(*arguments: object) -> object:
+        assert len(connection.savepoint_ids) == depth
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(repositories, "commits", commits)
+    names = [f"branch-{number}" for number in range(5)]
+    made = push(
+        project, owner, branch("master", start, fine(path, start)), *(branch(name, ZERO, start) for name in names)
+    )
+    assert len(made) == 6
+
+
+def test_a_branch_whose_name_was_taken_meanwhile_is_recorded_without_an_environment(
+    project: Project, start: str, owner: User
+) -> None:
+    updates = [branch("Feature", ZERO, start), branch("other", ZERO, start)]
+    proposal = pushes.propose(project, by=owner, updates=updates)
+    factories.EnvironmentFactory(project=project, branch="feature", name="feature", type=INTEGRATION)
+    move(project, *updates)
+    assert [each.environment.branch for each in pushes.record(proposal.push) if each.environment] == ["other"]
+    assert AuditEvent.objects.filter(action="environment.create", outcome="refused", target="Feature").exists()
+    assert pushes.reconcile_refs(project) == []
+
+
+def test_nothing_is_put_below_an_environment_that_is_being_deleted(project: Project, start: str, owner: User) -> None:
+    parent = factories.EnvironmentFactory(project=project, branch="old", name="old", type=INTEGRATION)
+    update, options = branch("new", ZERO, start), ["environment.parent=old"]
+    proposal = pushes.propose(project, by=owner, updates=[update], options=options)
+    Environment.objects.filter(pk=parent.pk).update(status=Environment.Status.DELETING)
+    with pytest.raises(PushRefused, match="is being deleted"):
+        pushes.propose(project, by=owner, updates=[branch("newer", ZERO, start)], options=options)
+    move(project, update)
+    pushes.record(proposal.push)
+    assert Environment.objects.get(branch="new").parent == Environment.objects.get(branch="master")
+
+
+def test_a_name_that_is_no_text_is_refused_like_any_other_bad_name(project: Project, start: str, owner: User) -> None:
+    assert "cannot be a branch name" in refused(project, owner, branch(os.fsdecode(b"caf\xe9"), ZERO, start))
+
+
+def test_what_is_recorded_is_looked_at_in_few_queries(
+    project: Project,
+    start: str,
+    owner: User,
+    django_assert_max_num_queries: Callable[[int], AbstractContextManager[object]],
+) -> None:
+    push(project, owner, *(branch(f"branch-{number}", ZERO, start) for number in range(20)))
+    with django_assert_max_num_queries(2):
+        assert pushes.reconcile_refs(project) == []
