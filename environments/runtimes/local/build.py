@@ -51,6 +51,7 @@ class Builder:
             watch.output(f"Warning: {warning}\n".encode())
         scratch = spec.tree.with_name(f"{spec.tree.name}.tmp")
         make_private(spec.cache, scratch)
+        sandbox.remove_forgotten_groups()
         points = {*spec.app.mounts, *(path for worker in spec.app.workers.values() for path in worker.mounts)}
         guard = DiskGuard(spec.tree, self._limits.disk)
         deadline = None if watch.total is None else time.monotonic() + watch.total

@@ -1,5 +1,6 @@
 """From a Sandbox to the description that launch.py carries out: what a program may see, and how much it may take."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from environments.runtimes.local import seccomp
 LAUNCH = Path(__file__).with_name("launch.py")
 USER = 10000
 _GROUP_PATIENCE = 1.0  # seconds
+_FORGOTTEN = 60.0  # seconds after which a build has entered its group for sure
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 _TMP_SIZE = 512 * 1024**2
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -191,3 +193,12 @@ def remove_groups(prefix: str) -> None:
                     time.sleep(0.01)
                 else:
                     break
+
+
+def remove_forgotten_groups() -> None:
+    """Remove the empty groups of builds whose worker was killed. A new one is empty too, until its build enters it."""
+    for top in groups():
+        for folder in top.glob("b-*"):
+            with contextlib.suppress(OSError):
+                if time.time() - folder.stat().st_mtime > _FORGOTTEN:
+                    folder.rmdir()

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from environments.process import Watch
 from environments.runtimes.base import RuntimeFailure
+from environments.runtimes.local import sandbox
 
 from .apps import FILES, PYTHON
 from .make import Maker
@@ -126,3 +128,14 @@ def test_pip_installs_beside_the_app_and_the_app_finds_it(local: Any, maker: Mak
 def test_builds_leave_nothing_beside_their_tree(local: Any, maker: Maker) -> None:
     _, spec = build(local, maker, "true")
     assert [entry for entry in os.listdir(spec.tree.parent) if entry.startswith(spec.tree.name + ".")] == []
+
+
+def test_groups_of_builds_whose_worker_was_killed_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIPWAY_CGROUP_MEMORY", str(tmp_path))
+    for name, age in (("b-forgotten", 120), ("b-full", 120), ("b-new", 0), ("e1-r1-a0", 120)):
+        (tmp_path / name).mkdir()
+        if name == "b-full":
+            (tmp_path / name / "inside").mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    sandbox.remove_forgotten_groups()
+    assert {path.name for path in tmp_path.iterdir()} == {"b-full", "b-new", "e1-r1-a0"}
