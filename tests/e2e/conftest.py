@@ -1,7 +1,7 @@
 """Instances that the end-to-end tests share.
 
-All these tests are in one group of pytest-xdist, so that one process owns what they share. `instance` is an ordinary
-one; `rough` has small limits and is what tests with hostile apps and sudden deaths may ruin.
+One test process owns what they share, see tests/conftest.py. `instance` is an ordinary one; `rough` has small limits
+and is what tests with hostile apps and sudden deaths may ruin.
 """
 
 from collections.abc import Iterator

@@ -30,8 +30,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).
 """
 START = "exec python3 server.py"
 FINAL = ("succeeded", "failed", "cancelled")
-# What the hooks of these tests run for ever; no other program has it in its arguments.
-FOREVER = "sleep 7777"
+# What the hooks of these tests run for ever; no program of other tests has it in its arguments.
+FOREVER = f"sleep 7777.{os.getpid()}"
 
 
 @dataclass
@@ -162,7 +162,7 @@ class Ground:
         return [line for line in lines if word in line and "git " not in line]
 
     def is_clean(self) -> None:
-        """Nothing of an ended activity is left: no process, no control group, no folder of a build."""
+        """Nothing of an ended activity is left: no process, no folder of a build."""
         wait_for("the end of every hook", lambda: not self.mentions(FOREVER), 15)
         wait_for("the end of every build's folder", lambda: not list((self.instance.home / "builds").glob("*")), 15)
 

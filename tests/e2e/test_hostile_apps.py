@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.ground import FOREVER, Ground
 from tests.e2e.instance import wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 # Ignores what asks it to end, and leaves its process group and its session with a second one.
 ESCAPES = f"""

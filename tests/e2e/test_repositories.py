@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.instance import Instance, wait_for
 from tests.e2e.people import Person
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = pytest.mark.e2e
 
 REPOSITORIES = Path(__file__).parent / "repos"
 # The slowest to build first: two are built at a time.

@@ -19,7 +19,7 @@ from tests.e2e.ground import FINAL, FOREVER, Attempt, Ground
 from tests.e2e.instance import wait_for
 from tests.e2e.people import Person
 
-pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 # Hangs the first time, works when it is tried again.
 HANGS_ONCE = f'mkdir "$PLATFORM_CACHE_DIR/$NAME" || exit 0\n{FOREVER}'
