@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from environments import process
 from environments.manifest import Mount
 from environments.manifest.cron import resolve as resolve_schedule
 from environments.runtimes.base import ProgramSpec, ReleaseSpec, RuntimeFailure, Sandbox
@@ -17,6 +18,7 @@ _CRON_SCRIPT = Path(__file__).with_name("cron.py")
 _CRONS = "/run/slipway/crons.json"
 _MIME_TYPES = Path("/etc/nginx/mime.types")
 _LOGS = "/run/slipway/logs"
+_TEST_LIMIT = 30  # seconds
 _NGINX_MEMORY = 256 * 1024**2
 _LARGEST_FILE = 16 * 1024**3
 
@@ -60,6 +62,27 @@ class Plan:
         make_private(self._folder / "nginx-tmp")
         for planned in self.programs():
             sandbox.write(planned.spec, planned.box, planned.extras)
+        self._check_patterns()
+
+    def _check_patterns(self) -> None:
+        """Let nginx read its configuration if people's own patterns are in it: one that PCRE does not take would keep it
+        from starting, and the log of that names no file of theirs. 30 ms that others need not wait."""
+        found = nginx.places(self._release)
+        if not found:
+            return
+        doors, planned = self._folder / "nginx-test", self._nginx()
+        make_private(doors)  # nginx opens and removes what it would listen at
+        argv = [*planned.box.argv, "-q", "-t"]
+        box = replace(planned.box, argv=argv, writable=[(doors, nginx.SOCKETS)], label=f"{planned.box.label}-t")
+        path = self._folder / "nginx-test.json"
+        sandbox.write(path, box, replace(planned.extras, unlink=()))
+        try:
+            done = process.run(sandbox.command(path), timeout=_TEST_LIMIT, check=False)
+        finally:
+            path.unlink(missing_ok=True)
+            sandbox.remove_groups(box.label)
+        if done.code != 0:
+            raise nginx.refused(done.stderr.decode("utf-8", "replace"), found)
 
     def once(self, name: str, script: str, path: Path) -> str:
         """Describe a script run beside a program, as that program would run it; returns its label."""

@@ -1,6 +1,7 @@
 """Requests through the real nginx of real releases."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from environments.process import Watch
-from environments.runtimes.base import ReleaseSpec
+from environments.runtimes.base import ReleaseSpec, RuntimeFailure
 
 from .apps import FILES, PHP, PHP_FILES, PYTHON, SERVER
 from .make import HOST, Answer, Maker, Portal, get
@@ -38,6 +39,40 @@ def test_everything_reaches_an_app_without_locations(local: Any, maker: Maker) -
     assert headers["x-client-ip"] == headers["x-forwarded-for"] == "192.0.2.7"
     assert headers["x-original-route"] == "https://{default}/"
     assert headers["host"] == HOST
+
+
+def test_a_pattern_that_only_pcre_refuses_is_named_before_anything_starts(local: Any, maker: Maker) -> None:
+    app = r"""
+name: app
+type: 'python:3.11'
+web: {locations: {"/": {passthru: true, rules: {'\.ok$': {allow: true}, '^/\p{Nonsense}"x': {allow: false}}}}}
+"""
+    release = maker.release(app, FILES)
+    for _ in range(2):
+        with pytest.raises(RuntimeFailure) as caught:
+            local.place(release)
+        assert caught.value.by_user
+        assert ".platform.app.yaml: web.locations./.rules: the pattern " in caught.value.message
+        assert r"^/\p{Nonsense}" in caught.value.message
+    routes = r"""
+"https://{default}/":
+    type: upstream
+    upstream: app:http
+    redirects: {paths: {'^/\p{Nonsense}': {to: "/x", regexp: true}}}
+"""
+    with pytest.raises(RuntimeFailure, match=re.escape("https://{default}/.redirects.paths: the pattern")):
+        local.place(maker.release(PYTHON, FILES, routes=routes))
+
+
+def test_patterns_can_be_looked_at_again_while_the_release_runs(local: Any, maker: Maker) -> None:
+    rules = """web:
+    commands: {start: "exec python server.py"}
+    locations: {"/": {passthru: true, rules: {'\\.x$': {allow: true}}}}
+"""
+    release = maker.release(PYTHON.replace('web: {commands: {start: "exec python server.py"}}', rules), FILES)
+    front = up(local, release)
+    local.place(release)
+    assert get(front).status == 200
 
 
 def test_an_unknown_host_is_not_served(local: Any, maker: Maker) -> None:

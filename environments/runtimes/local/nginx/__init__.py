@@ -2,5 +2,6 @@
 
 from environments.runtimes.local.nginx.config import COOKIE, DRAIN, FASTCGI, FRONT, PORTAL, SOCKETS, Upstream, write
 from environments.runtimes.local.nginx.locations import Site
+from environments.runtimes.local.nginx.patterns import places, refused
 
-__all__ = ["COOKIE", "DRAIN", "FASTCGI", "FRONT", "PORTAL", "SOCKETS", "Site", "Upstream", "write"]
+__all__ = ["COOKIE", "DRAIN", "FASTCGI", "FRONT", "PORTAL", "SOCKETS", "Site", "Upstream", "places", "refused", "write"]
