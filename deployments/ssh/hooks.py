@@ -14,8 +14,9 @@ from django.conf import settings
 
 from deployments.actions import pushes
 from deployments.actions.pushes import PushRefused, RefUpdate
+from deployments.log_lines import clean
 from deployments.ssh import following
-from deployments.ssh.people import Person, ask
+from deployments.ssh.people import Person, ask, ask_at_leisure
 from portal.errors import SlipwayError
 
 _MAX_REQUEST = 5 * 1024 * 1024
@@ -79,9 +80,11 @@ class HookServer:
             yield push
         finally:
             del self._in_flight[push.token]
-            if push.holds is not None:  # accepted, but post-receive never asked
+            push.gone.set()  # a hook that outlived its Git must neither let anything in nor keep the lock
+            if push.holds is not None:  # post-receive never asked
                 try:
-                    await ask(pushes.record, push.push_id)
+                    if push.accepted:
+                        await ask_at_leisure(pushes.record, push.push_id)
                 finally:
                     self._release(push)
 
@@ -116,7 +119,7 @@ class HookServer:
         await lock.acquire()
         push.holds = lock
         try:
-            proposal = await ask(
+            proposal = await ask_at_leisure(
                 lambda: pushes.propose_by_id(
                     push.project_id,
                     user_id=push.person.user_id,
@@ -148,7 +151,7 @@ class HookServer:
     async def _after(self, push: PushInFlight, request: Request, writer: asyncio.StreamWriter) -> int:
         moved = [update.ref for update in request.updates]
         try:
-            activities = await ask(pushes.record, push.push_id, moved)
+            activities = await ask_at_leisure(pushes.record, push.push_id, moved)
         finally:
             self._release(push)
         if push.no_wait:
@@ -198,6 +201,6 @@ def install(folder: Path) -> None:
 
 def _print(writer: asyncio.StreamWriter, lines: Sequence[str]) -> None:
     if not writer.is_closing():
-        # No line of ours ends Git's line early or draws over it.
-        clean = (line.replace("\r", "").replace("\n", " ") for line in lines)
-        writer.write("".join(f"P{line}\n" for line in clean).encode("utf-8", "replace"))
+        # What strangers wrote neither ends Git's line early nor draws over it. Colours stay.
+        shown = (clean(line.replace("\n", " ")) for line in lines)
+        writer.write("".join(f"P{line}\n" for line in shown).encode("utf-8", "replace"))

@@ -12,14 +12,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from environments import access
-from portal.errors import Missing
-from portal.models import Project, SSHKey, User
+from portal.models import SSHKey, User
 
 MIN_RSA_BITS = 3072
 _USED_EVERY = timedelta(minutes=1)
 
 T = TypeVar("T")
 _threads = ThreadPoolExecutor(8, thread_name_prefix="ssh-database")
+_leisurely = ThreadPoolExecutor(4, thread_name_prefix="ssh-pushes")
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,22 @@ class Person:
 
 async def ask(question: Callable[..., T], *arguments: object) -> T:
     """Call what uses the database without holding up the connections."""
+    return await _call(_threads, question, arguments)
 
+
+async def ask_at_leisure(question: Callable[..., T], *arguments: object) -> T:
+    """The same for what looks into repositories: minutes for a large push, in which others want to sign in."""
+    return await _call(_leisurely, question, arguments)
+
+
+async def _call(threads: ThreadPoolExecutor, question: Callable[..., T], arguments: Iterable[object]) -> T:
     def call() -> T:
         try:
             return question(*arguments)
         finally:
             close_old_connections()
 
-    return await asyncio.get_running_loop().run_in_executor(_threads, call)
+    return await asyncio.get_running_loop().run_in_executor(threads, call)
 
 
 def by_fingerprint(fingerprint: str) -> Person | None:
@@ -57,14 +65,8 @@ def note_use(key_id: int, address: str) -> None:
 
 def readable(user_id: int, project_id: str) -> bool:
     """Whether the person may see any environment of the project, and so its repository."""
-    user = User.objects.filter(pk=user_id, is_active=True).first()
-    project = Project.objects.filter(pk=project_id).first()
-    if user is None or project is None:
-        return False
-    try:
-        return bool(access.visible(user, project))
-    except Missing:
-        return False
+    user = User.objects.filter(pk=user_id).first()
+    return user is not None and access.seen(user).filter(project=project_id).exists()
 
 
 def lost(people: Iterable[Person], work: Iterable[tuple[int, str]]) -> tuple[set[int], set[tuple[int, str]]]:
