@@ -65,8 +65,8 @@ class Plan:
         self._check_patterns()
 
     def _check_patterns(self) -> None:
-        """Let nginx read its configuration if people's own patterns are in it: one that PCRE does not take would keep it
-        from starting, and the log of that names no file of theirs. 30 ms that others need not wait."""
+        """Let nginx read its configuration if people's own patterns are in it: one that PCRE does not take would keep
+        nginx from starting, and its log names no file of theirs."""
         found = nginx.places(self._release)
         if not found:
             return
