@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import ipaddress
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from launcher.errors import Refused
@@ -19,6 +21,16 @@ def check_domain(domain: str) -> str:
             f"of at most {_LONGEST_DOMAIN} characters"
         )
     return domain
+
+
+def parse_proxies(text: str) -> list[str]:
+    """Addresses and ranges of the proxies whose word about the visitor's address counts."""
+    try:
+        return [str(ipaddress.ip_network(part, strict=False)) for part in re.split(r"[\s,]+", text) if part]
+    except ValueError as error:
+        raise Refused(
+            f"SLIPWAY_TRUSTED_PROXIES: {error}; give addresses or ranges, such as 192.0.2.4 10.0.0.0/8"
+        ) from error
 
 
 def host_pattern(domain: str) -> str:
@@ -40,8 +52,12 @@ def write_pages(source: Path, folder: Path) -> str:
     )
 
 
-def caddyfile(layout: Layout, *, port: int, domain: str, scheme: str, pages: Path, policy: str) -> str:
-    """`scheme` is what visitors use: with https, TLS ends at a proxy in front, and only the edge knows to say so."""
+def caddyfile(
+    layout: Layout, *, port: int, domain: str, scheme: str, pages: Path, policy: str, proxies: Sequence[str] = ()
+) -> str:
+    """`scheme` is what visitors use: with https, TLS ends at a proxy in front, and only the edge knows to say so.
+    `proxies` are address ranges that such proxies connect from."""
+    visitor = "\n\t\t\t".join(_visitor(proxies))
     hosts = " ".join(dict.fromkeys([domain, "localhost", "127.0.0.1", "::1"]))
     return f"""\
 # Written by ./slipway at each start.
@@ -77,6 +93,7 @@ def caddyfile(layout: Layout, *, port: int, domain: str, scheme: str, pages: Pat
 		reverse_proxy unix/{layout.web_socket} {{
 			flush_interval -1
 			header_up X-Forwarded-Proto {scheme}
+			{visitor}
 			# A restart of the portal is a short wait, not an error.
 			lb_try_duration 5s
 			lb_try_interval 100ms
@@ -93,6 +110,7 @@ def caddyfile(layout: Layout, *, port: int, domain: str, scheme: str, pages: Pat
 		reverse_proxy unix/{{http.request.host}} {{
 			flush_interval -1
 			header_up X-Forwarded-Proto {scheme}
+			{visitor}
 			transport http {{
 				# A kept connection would go on answering from the release before the switch.
 				keepalive off
@@ -144,3 +162,14 @@ def caddyfile(layout: Layout, *, port: int, domain: str, scheme: str, pages: Pat
 	}}
 }}
 """
+
+
+def _visitor(proxies: Sequence[str]) -> list[str]:
+    """The visitor's address is the only one that goes on. Of a request by a proxy it is the one that the proxy put
+    last, before which a visitor may have written anything; behind it the edge has added the proxy itself."""
+    if not proxies:
+        return []
+    return [
+        f"trusted_proxies {' '.join(proxies)}",
+        r"header_up X-Forwarded-For `^(?:.*,)?\s*([^,\s]+)\s*,[^,]*$` $1",
+    ]

@@ -1,7 +1,7 @@
 """What the person said by environment variables, now or at an earlier start."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from launcher import edge, ports
@@ -15,6 +15,7 @@ KEPT = [
     "SLIPWAY_SCHEME",
     "SLIPWAY_PUBLIC_PORT",
     "SLIPWAY_PUBLIC_SSH_PORT",
+    "SLIPWAY_TRUSTED_PROXIES",
     "DATABASE_URL",
     "REDIS_URL",
 ]
@@ -33,6 +34,7 @@ class Settings:
     port: int
     ssh_port: int
     domain: str
+    proxies: Sequence[str]
     passed: Mapping[str, str]
     """Environment variables for the portal's processes, as given; SLIPWAY_HOME is not among them."""
 
@@ -85,5 +87,6 @@ def read(environ: Mapping[str, str], kept: Mapping[str, str]) -> Settings:
         port=ports.parse(merged.get("SLIPWAY_PORT") or "8000", "SLIPWAY_PORT"),
         ssh_port=ports.parse(merged.get("SLIPWAY_SSH_PORT") or "2222", "SLIPWAY_SSH_PORT"),
         domain=edge.check_domain(merged.get("SLIPWAY_BASE_DOMAIN") or "localhost"),
+        proxies=edge.parse_proxies(merged.get("SLIPWAY_TRUSTED_PROXIES") or ""),
         passed={name: value for name, value in merged.items() if value},
     )

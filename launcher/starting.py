@@ -107,7 +107,13 @@ def _configure(plan: Plan, python: Path) -> None:
     pages = layout.run / "pages"
     policy = edge.write_pages(plan.code / "launcher" / "pages", pages)
     text = edge.caddyfile(
-        layout, port=settings.port, domain=settings.domain, scheme=settings.scheme, pages=pages, policy=policy
+        layout,
+        port=settings.port,
+        domain=settings.domain,
+        scheme=settings.scheme,
+        pages=pages,
+        policy=policy,
+        proxies=settings.proxies,
     )
     _write(layout.run / "Caddyfile", text)
     _write(layout.run / "redis.conf", supervisord.redis_config(layout))

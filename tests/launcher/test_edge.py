@@ -12,7 +12,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,28 +68,18 @@ def place() -> Iterator[Layout]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="module")
-def port(place: Layout) -> Iterator[int]:
+@contextmanager
+def caddy(place: Layout, **settings: Any) -> Iterator[int]:
     found = free_port()
-    policy = edge.write_pages(PAGES, place.run / "pages")
-    config = place.run / "Caddyfile"
-    config.write_text(
-        edge.caddyfile(
-            place, port=found, domain="example.test", scheme="http", pages=place.run / "pages", policy=policy
-        )
-    )
+    pages = place.run / "pages"
+    policy = edge.write_pages(PAGES, pages)
+    config = place.run / f"Caddyfile-{found}"
+    given = {"port": found, "domain": "example.test", "scheme": "http", "pages": pages, "policy": policy}
+    config.write_text(edge.caddyfile(place, **(given | settings)))
     environ = {"PATH": os.environ["PATH"], "HOME": str(place.cache), "XDG_DATA_HOME": str(place.cache)}
     process = subprocess.Popen(
         ["caddy", "run", "--config", str(config)], cwd=place.edge, env=environ, stderr=subprocess.DEVNULL
     )
-    servers = [serve(place.web_socket), serve(place.run / "live.sock")]
-    (place.edge / "main-abc.example.test").symlink_to(place.run / "live.sock")
-    (place.edge / "www.main-abc.example.test").symlink_to(place.run / "live.sock")
-    (place.edge / LONGEST).symlink_to(place.run / "live.sock")
-    dead = place.run / "dead.sock"
-    with socket.socket(socket.AF_UNIX) as gone:
-        gone.bind(str(dead))
-    (place.edge / "dead-abc.example.test").symlink_to(dead)
     for _ in range(100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", found)) == 0:
@@ -96,6 +88,20 @@ def port(place: Layout) -> Iterator[int]:
     yield found
     process.terminate()
     process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def port(place: Layout) -> Iterator[int]:
+    servers = [serve(place.web_socket), serve(place.run / "live.sock")]
+    (place.edge / "main-abc.example.test").symlink_to(place.run / "live.sock")
+    (place.edge / "www.main-abc.example.test").symlink_to(place.run / "live.sock")
+    (place.edge / LONGEST).symlink_to(place.run / "live.sock")
+    dead = place.run / "dead.sock"
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(dead))
+    (place.edge / "dead-abc.example.test").symlink_to(dead)
+    with caddy(place) as found:
+        yield found
     for server in servers:
         server.shutdown()
 
@@ -142,6 +148,31 @@ def test_nobody_outside_speaks_for_slipway(port: int) -> None:
     assert "X-Other: stays" in text
     assert "6.6.6.6" not in text
     assert "X-Forwarded-Proto: http\n" in text
+
+
+@pytest.mark.usefixtures("port")
+def test_a_trusted_proxy_says_who_the_visitor_is(place: Layout) -> None:
+    with caddy(place, proxies=edge.parse_proxies("127.0.0.1, ::1"), scheme="https") as behind:
+        for host in ("example.test", "main-abc.example.test"):
+            for sent, told in (
+                ("203.0.113.9", "203.0.113.9"),
+                ("6.6.6.6, 203.0.113.9", "203.0.113.9"),
+                ("6.6.6.6,x ,  2001:db8::1", "2001:db8::1"),
+            ):
+                _, text, _ = ask(behind, host, headers={"X-Forwarded-For": sent})
+                assert f"X-Forwarded-For: {told}\n" in text
+            assert "X-Forwarded-Proto: https\n" in text
+        _, text, _ = ask(behind, "example.test")
+        assert "X-Forwarded-For: 127.0.0.1\n" in text
+    with caddy(place, proxies=edge.parse_proxies("192.0.2.0/24")) as beside:
+        _, text, _ = ask(beside, "example.test", headers={"X-Forwarded-For": "203.0.113.9"})
+        assert "X-Forwarded-For: 127.0.0.1\n" in text
+
+
+@pytest.mark.parametrize("text", ["proxy.example.com", "10.0.0.0/33", "10.0.0.1; respond ok", "1.2.3.4}"])
+def test_what_is_no_address_is_no_trusted_proxy(text: str) -> None:
+    with pytest.raises(Refused, match="SLIPWAY_TRUSTED_PROXIES"):
+        edge.parse_proxies(text)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,12 @@ def test_public_address(given: dict[str, str], url: str) -> None:
     assert settings.read(given, {}).url == url
 
 
+def test_trusted_proxies_are_remembered() -> None:
+    first = settings.read({"SLIPWAY_TRUSTED_PROXIES": "10.0.0.1 2001:db8::/32"}, {})
+    assert settings.read({}, first.kept()).proxies == ["10.0.0.1/32", "2001:db8::/32"]
+    assert settings.read({}, {}).proxies == []
+
+
 def test_unknown_scheme_is_refused() -> None:
     with pytest.raises(Refused, match="http or https"):
         settings.read({"SLIPWAY_SCHEME": "gopher"}, {})
