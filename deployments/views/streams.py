@@ -11,12 +11,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
-from django.contrib.auth import get_user
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.middleware.csrf import get_token
@@ -27,6 +24,7 @@ from deployments import access, live, logs
 from deployments.models import Activity
 from deployments.views import activities, log_view
 from deployments.views.frame import Frame
+from portal import sessions
 from portal.access import find_project
 from portal.errors import Denied, Missing
 from portal.models import User
@@ -69,11 +67,7 @@ class Reader:
 
     def still_signed_in(self) -> bool:
         """Whether that sign-in is still good: not signed out, password not changed, account not suspended."""
-        store = import_module(settings.SESSION_ENGINE).SessionStore
-        request = HttpRequest()
-        request.session = store(self.session_key)
-        user = get_user(request)
-        return user.is_authenticated and user.is_active and user.pk == self.user.pk
+        return sessions.signed_in(self.session_key) == self.user
 
     def may(self, look: Callable[[User], object]) -> bool:
         """`look` raises Missing or Denied when the person may not see it (any more)."""

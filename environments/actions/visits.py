@@ -4,12 +4,12 @@ import hashlib
 import secrets
 from datetime import timedelta
 
-from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils import timezone
 
 from environments import access
 from environments.models import Environment, Visit
+from portal import sessions
 from portal.models import User
 from portal.permissions import Permission
 
@@ -41,7 +41,8 @@ def enter(environment_pk: int, token: str) -> str | None:
             entered_at__isnull=True,
             created_at__gte=now - TOKEN_LIFE,
         ).update(entered_at=now, cookie_hash=_digest(secret))
-        Environment.objects.filter(pk=environment_pk).update(visited_at=now)
+        if entered:
+            Environment.objects.filter(pk=environment_pk).update(visited_at=now)
     return secret if entered else None
 
 
@@ -53,8 +54,6 @@ def is_welcome(environment_pk: int, secret: str) -> bool:
         .filter(environment_id=environment_pk, cookie_hash=_digest(secret), created_at__gte=now - VISIT_LIFE)
         .first()
     )
-    if visit is None or not visit.user.is_active:
-        return False
-    if not Session.objects.filter(pk=visit.session_key, expire_date__gt=now).exists():
+    if visit is None or sessions.signed_in(visit.session_key) != visit.user:
         return False
     return access.can(visit.user, visit.environment, Permission.SEE)

@@ -5,14 +5,15 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET, require_safe
 
 from environments.actions import visits
 from environments.models import Environment, Host
+from portal.errors import Missing
 from portal.requests import person
 
 COOKIE = "slipway_visit"
+_UNKNOWN = "There is no such environment, or you have no access to it."
 _HEADER = "X-Slipway-Environment"  # set by the environment's nginx; the edge removes it from what visitors send
 
 
@@ -38,12 +39,15 @@ def _wanted(request: HttpRequest) -> str:
 def start(request: HttpRequest) -> HttpResponse:
     """Send a signed-in person on to the environment with a one-time token."""
     pk = request.GET.get("environment", "")
-    environment = get_object_or_404(
-        Environment.objects.select_related("project"),
-        pk=int(pk) if pk.isascii() and pk.isdecimal() and len(pk) < 19 else 0,
-    )
+    found = Environment.objects.select_related("project")
+    environment = found.filter(pk=int(pk) if pk.isascii() and pk.isdecimal() and len(pk) < 19 else 0).first()
+    if environment is None:
+        raise Missing(_UNKNOWN)
     session_key = request.session.session_key or ""
-    token = visits.begin(by=person(request), environment=environment, session_key=session_key)
+    try:
+        token = visits.begin(by=person(request), environment=environment, session_key=session_key)
+    except Missing:
+        raise Missing(_UNKNOWN) from None  # in the words for one that does not exist
     asked = request.GET.get("host", "")
     host = asked if Host.objects.filter(environment=environment, name=asked).exists() else environment.host
     query = urlencode({"token": token, "to": _local_path(_wanted(request))})

@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -133,3 +134,23 @@ def test_the_way_on_stays_on_the_host(client: Client, environment: Environment, 
 def test_a_header_that_is_no_number_is_nobody() -> None:
     for value in ("", "x", "-1", "9" * 40, "1 or 1"):
         assert Client(headers={"X-Slipway-Environment": value}).get("/-/visit/check").status_code == 401
+
+
+def test_a_new_password_ends_the_visits_of_other_browsers_too(
+    client: Client, environment: Environment, viewer: User
+) -> None:
+    client.force_login(viewer)
+    _, token, _ = token_for(client, environment)
+    visitor = enter(environment, token)
+    assert is_let_in(visitor)
+    viewer.set_password("another-otter-at-the-quay")
+    viewer.save()
+    assert not is_let_in(visitor)
+
+
+def test_a_stranger_cannot_tell_which_environments_exist(client: Client, environment: Environment) -> None:
+    client.force_login(User.objects.create_user("eve@example.org", "lantern-otter-quay"))
+    answers = [client.get("/-/visit/start", {"environment": pk}) for pk in (environment.pk, environment.pk + 1000)]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    there, nowhere = (re.sub(r'value="[^"]*"', "", answer.content.decode()) for answer in answers)
+    assert there == nowhere
