@@ -57,7 +57,12 @@ def family(pid: int, children: dict[int, list[int]]) -> list[int]:
 
 
 def megabytes(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+    """Nothing for a process that has just ended, such as a Git command."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    for line in lines:
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024
     return 0.0

@@ -88,8 +88,9 @@ class Portal:
         environment = self.environment(project, branch)
         name = f"{environment['machine_name']}-{project}.localhost:{self.instance.port}"
         self.owner.get(f"http://{name}/")
-        found = [cookie for cookie in self.owner.http.cookies.jar if cookie.domain in name]
-        return Visitor(self.instance.port, {"Host": name, "Cookie": f"{found[-1].name}={found[-1].value}"})
+        jar = self.owner.http.cookies.jar
+        cookie = next(each for each in jar if each.name == "slipway_visit" and each.domain == name.partition(":")[0])
+        return Visitor(self.instance.port, {"Host": name, "Cookie": f"{cookie.name}={cookie.value}"})
 
 
 class Visitor:
