@@ -131,7 +131,7 @@ def test_builds_leave_nothing_beside_their_tree(local: Any, maker: Maker) -> Non
 
 
 def test_groups_of_builds_whose_worker_was_killed_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SLIPWAY_CGROUP_MEMORY", str(tmp_path))
+    monkeypatch.setattr(sandbox, "groups", lambda: [tmp_path])
     for name, age in (("b-forgotten", 120), ("b-full", 120), ("b-new", 0), ("e1-r1-a0", 120)):
         (tmp_path / name).mkdir()
         if name == "b-full":
