@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.e2e.instance import PASSWORD, Instance, installed, running
 from tests.e2e.screens import FOLDER, chromium
 
-pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 LIVE = 60_000  # milliseconds that a deployment may take on a busy machine
 
 
