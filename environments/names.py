@@ -12,6 +12,7 @@ _PROJECT_ID_LENGTH = 13
 _SLUG_MAX = _LABEL_MAX - _PROJECT_ID_LENGTH - _HASH_LENGTH - 2
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
+_GENERATED = re.compile(rf"-[a-z0-9]{{{_HASH_LENGTH}}}-[a-z][a-z0-9]{{{_PROJECT_ID_LENGTH - 1}}}\Z")  # see `host`
 _ALLOWED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+#=@-]*\Z")
 
 
@@ -72,3 +73,11 @@ def machine_name(environment_id: str, project_id: str) -> str:
 
 def host(machine: str, project_id: str, base_domain: str) -> str:
     return f"{machine}-{project_id}.{base_domain}"
+
+
+def is_reserved(host: str, base_domain: str) -> bool:
+    """Whether the host is the portal's, or one that an environment gets or could get, or lies below such a one."""
+    if host == base_domain:
+        return True
+    label = host.removesuffix(f".{base_domain}").rpartition(".")[2]
+    return host.endswith(f".{base_domain}") and _GENERATED.search(label) is not None

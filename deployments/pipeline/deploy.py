@@ -1,6 +1,7 @@
 """A push, an activation, a redeployment: check, build, provide services, start beside, hooks, probe, switch, drain."""
 
 import shutil
+from collections.abc import Sequence
 from functools import partial
 
 from django.conf import settings
@@ -12,9 +13,10 @@ from deployments.pipeline import building, deactivate, provisioning, releasing, 
 from deployments.pipeline.context import FAINT, PLAIN, YELLOW, Context, Part, Procedure
 from deployments.pipeline.deployment import Deployment
 from deployments.pipeline.failures import Failure
+from environments import names
 from environments.backing import fitness
 from environments.manifest import ManifestError
-from environments.models import Host
+from environments.models import Environment, Host
 from environments.runtimes.base import Runtime
 
 
@@ -82,9 +84,7 @@ def _check(context: Context, deployment: Deployment) -> str | None:
         raise ManifestError(errors)
     for problem in [*manifest.warnings, *warnings]:
         context.log.line(f"{YELLOW}warning: {problem}{PLAIN}")
-    taken = Host.objects.filter(name__in=deployment.hosts).exclude(environment=environment).first()
-    if taken is not None:
-        raise Failure("host-taken", f"The host {taken.name} of a route is served for another environment already.")
+    _check_hosts(environment, deployment.hosts)
     if not _deploys(context):
         context.outcome = f"{environment.title} is inactive: there is nothing to deploy. Activate it to see it run."
         return None
@@ -92,6 +92,16 @@ def _check(context: Context, deployment: Deployment) -> str | None:
     deployment.checked = True
     context.log.line(f"{FAINT}{commit.sha[:7]} {commit.subject} ({commit.author}){PLAIN}")
     return None
+
+
+def _check_hosts(environment: Environment, hosts: Sequence[str]) -> None:
+    for host in hosts:
+        own = host == environment.host or host.endswith(f".{environment.host}")
+        if not own and names.is_reserved(host, settings.BASE_DOMAIN):
+            raise Failure("host-reserved", f"The host {host} of a route belongs to Slipway or another environment.")
+    taken = Host.objects.filter(name__in=hosts).exclude(environment=environment).first()
+    if taken is not None:
+        raise Failure("host-taken", f"The host {taken.name} of a route is served for another environment already.")
 
 
 def _introduce(context: Context, deployment: Deployment) -> None:

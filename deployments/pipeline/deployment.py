@@ -1,9 +1,11 @@
 """What a deployment works out once and all its steps use."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.db.models import Max
@@ -17,6 +19,9 @@ from environments import repositories, slugs
 from environments.manifest import Manifest
 from environments.routing import ResolvedRoute
 from environments.runtimes.base import ReleaseSpec
+
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASS|AUTH|KEY|CREDENTIAL", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"://[^/@\s]*:(?P<password>[^/@\s]+)@")
 
 
 class Deployment:
@@ -101,8 +106,18 @@ class Deployment:
         return settings.HOME.build(self.context.activity.pk)
 
     def hide_secrets(self) -> None:
+        self.context.hide([self.context.project.entropy, *build_secrets(settings.BUILD_ENVIRONMENT)])
         for service in specs.service_specs(self.environment).values():
             self.context.hide(texts_in(service.secrets))
+
+
+def build_secrets(variables: Mapping[str, str]) -> Iterator[str]:
+    """What must not be shown of the operator's variables for builds: passwords in URLs, and values named as secrets."""
+    for name, value in variables.items():
+        if _SECRET_NAME.search(name):
+            yield value
+        for found in _URL_PASSWORD.finditer(value):
+            yield unquote(found["password"])
 
 
 def texts_in(value: Any) -> Iterator[str]:

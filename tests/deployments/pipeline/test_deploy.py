@@ -252,3 +252,27 @@ def _place(engine: Engine) -> Any:
     from deployments.pipeline import specs
 
     return specs.place_of(engine.environment)
+
+
+@pytest.mark.parametrize("host", ["master-abcdefg-otherproject1.localhost", "x.master-abcdefg-otherproject1.localhost"])
+def test_the_generated_host_of_another_environment_cannot_be_taken(engine: Engine, host: str) -> None:
+    """Also while that environment is inactive, so that nobody sits on its place and answers in its name."""
+    production = engine.project.environments.get(branch="production")
+    files = FILES | {".platform/routes.yaml": f"'http://{host}/':\n    type: upstream\n    upstream: 'app:http'\n"}
+    commit = engine.commit(files, "production")
+    activity = engine.run(engine.ask(Kind.ACTIVATE, production, commit=commit))
+    assert (activity.state, activity.error_id) == (State.FAILED, "host-reserved")
+    assert not Host.objects.exists()
+
+
+def test_secrets_of_the_project_and_of_builds_are_hidden_in_the_log(engine: Engine, settings: Any) -> None:
+    settings.BUILD_ENVIRONMENT = {
+        "INDEX": "https://ci:pa55%2Fword@packages.example.com/simple",
+        "NPM_TOKEN": "npm_123456",
+    }
+    type(engine.project).objects.update(entropy="e" * 30 + "ntropy")
+    told = f"echo {'e' * 30}ntropy npm_123456 https://ci:pa55%2Fword@packages.example.com"
+    activity = engine.run(engine.push(FILES | {".platform.app.yaml": APP.replace("echo building", told)}))
+    activity = engine.run(engine.ask(Kind.ACTIVATE))
+    assert activity.state == State.SUCCEEDED, activity.outcome
+    assert "[secret] [secret] https://ci:[secret]@packages.example.com" in log_of(activity)
