@@ -274,6 +274,18 @@ def delete_branch(path: Path, name: str, expected: str = "") -> None:
         raise Conflict(f"The branch {name} has moved on meanwhile.", field="branch")
 
 
+def hold(path: Path, wanted: Mapping[str, str]) -> None:
+    """Make the hidden refs below refs/slipway/releases exactly these (commit by name) of which the commit exists."""
+    prefix = "refs/slipway/releases/"
+    held = dict(refs(path, prefix))
+    missing = {name: commit for name, commit in wanted.items() if held.get(name) != commit}
+    there = types(path, set(missing.values())) if missing else {}
+    lines = [f"delete {prefix}{name}" for name in held if name not in wanted]
+    lines += [f"update {prefix}{name} {sha}" for name, sha in missing.items() if there.get(sha) == "commit"]
+    if lines:
+        update_refs(path, lines)
+
+
 def is_ancestor(path: Path, old: str, new: str, objects: Mapping[str, str] | None = None) -> bool:
     arguments = ("merge-base", "--is-ancestor", check_sha(old), check_sha(new))
     return _git(path, *arguments, check=False, env=objects, timeout=_LONG).code == 0

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from deployments.actions import pushes
 from deployments.enums import Kind, State
 from deployments.models import Activity, Release
-from deployments.pipeline import deactivate, specs
+from deployments.pipeline import deactivate, specs, upkeep
 from environments import edge, runtimes
 from environments.models import Environment, Host, Service
 from environments.process import Watch
@@ -48,6 +48,9 @@ def reconcile(*, services: bool = False) -> list[str]:
     for project in Project.objects.filter(state=Project.State.READY):
         done += _guarded(f"the slugs of {project}", partial(_slugs, project))
         done += _guarded(f"the pushes to {project}", partial(_pushes, project))
+    done += _guarded("half-made repositories", upkeep.remains)
+    if not services:  # a start should not wait for it
+        done += _guarded("repositories", upkeep.keep_one)
     for sentence in done:
         logger.info("%s", sentence)
     return done
