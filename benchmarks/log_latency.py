@@ -104,7 +104,7 @@ def watched(portal: scratch.Portal, project: str, work: Path, viewers: int) -> t
 
 def begin_push(portal: scratch.Portal, work: Path) -> None:
     """Another number each time, so that the build is not reused; time to open the page before the first line."""
-    program = TICK.format(before=6, lines=LINES) + f"# {random.random()}\n"
+    program = TICK.format(before=10, lines=LINES) + f"# {random.random()}\n"
     portal.instance.commit(work, {"tick.py": program}, "Tick", who=scratch.OWNER)
     push = ("push", "-q", "origin", "HEAD:master")
     threading.Thread(target=portal.instance.git, args=push, kwargs={"cwd": work, "who": scratch.OWNER}).start()
