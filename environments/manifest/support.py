@@ -82,8 +82,8 @@ def nearest_version(asked: str, available: Iterable[str]) -> str | None:
 
 
 def meets(version: str, asked: str) -> bool:
-    wanted = _numbers(asked)
-    return _numbers(version)[: len(wanted)] == wanted
+    """As far as both of them say: hosts mostly tell `3.11` where 3.11.2 is asked for."""
+    return all(has == wanted for has, wanted in zip(_numbers(version), _numbers(asked), strict=False))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from environments.manifest import App
+from environments.manifest.support import meets, nearest_version
 from environments.runtimes.local import languages, php
 
 # Lines of a script keep their numbers: what comes before stands on the first one.
@@ -36,29 +37,14 @@ class Version:
 
 def choose(app: App) -> Version:
     """The asked version, else the nearest installed one with a warning that names both; "" where there is none."""
-    have = languages.installed().get(app.language, ())
-    asked = app.version
-    if not have:
+    found = nearest_version(app.version, languages.installed().get(app.language, ()))
+    if found is None:
         warning = f"{app.language} is not installed on this host: programs in it will not be found."
         return Version(app.language, "", warning)
-    fitting = [version for version in have if _numbers(version)[: len(_numbers(asked))] == _numbers(asked)]
-    fitting += [version for version in have if _numbers(asked)[: len(_numbers(version))] == _numbers(version)]
-    if fitting:
-        return Version(app.language, fitting[-1])
-    nearest = min(have, key=lambda version: _distance(_numbers(version), _numbers(asked)))
-    warning = f"{app.language} {asked} is not installed on this host: {app.language} {nearest} is used instead."
-    return Version(app.language, nearest, warning)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-
-def _distance(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-    """Later versions before earlier ones that are as far away."""
-    width = max(len(one), len(other))
-    pairs = list(zip((*one, *(0,) * width), (*other, *(0,) * width), strict=False))[:width]
-    return (*(abs(a - b) for a, b in pairs), int(one < other))
+    if meets(found, app.version):
+        return Version(app.language, found)
+    warning = f"{app.language} {app.version} is not installed on this host: {app.language} {found} is used instead."
+    return Version(app.language, found, warning)
 
 
 def environment(app: App, version: Version) -> dict[str, str]:

@@ -1,7 +1,7 @@
 import pytest
 
 from environments.manifest import DictSource, Problem, load
-from environments.manifest.support import nearest_version, placement, unsupported
+from environments.manifest.support import meets, nearest_version, placement, unsupported
 
 from .make import app
 
@@ -52,6 +52,13 @@ def test_redis_stands_in_for_valkey() -> None:
     assert placement(manifest.services["cache"], {}) is None
     _, (warning,) = unsupported(manifest, ENGINES, LANGUAGES)
     assert "redis:7.0.15" in warning.message
+
+
+def test_a_version_that_is_asked_for_more_exactly_than_the_host_tells_is_met() -> None:
+    assert meets("3.11", "3.11.2")
+    assert meets("20", "20.1")
+    assert not meets("3.11", "3.1")
+    assert nearest_version("3.11.2", ["3.11", "3.12"]) == "3.11"
 
 
 @pytest.mark.parametrize(
