@@ -16,6 +16,11 @@ def check(title: str, *, longest: int = MAX) -> str:
         raise Invalid("Give it a title.", field="title")
     if len(title) > longest:
         raise Invalid(f"The title has {len(title)} characters; {longest} is the most.", field="title")
-    if _UNSEEN.search(title):
-        raise Invalid("The title holds a character that cannot be seen.", field="title")
+    check_visible(title, what="title", field="title")
     return title
+
+
+def check_visible(text: str, *, what: str, field: str) -> None:
+    """Raises Invalid for text that looks different from what it is, or would do something to a terminal."""
+    if _UNSEEN.search(text):
+        raise Invalid(f"The {what} holds a character that cannot be seen.", field=field)

@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 
-from portal import access, audit
+from portal import access, audit, titles
 from portal.enums import EnvironmentRole, EnvironmentType, ProjectRole
 from portal.errors import Conflict, Invalid
 from portal.models import Membership, Project, TypeRole, User
@@ -26,11 +26,26 @@ def create_first_owner(*, name: str, email: str, password: str, address: str = "
     return user
 
 
-def _check(user: User, password: str) -> None:
-    if not user.name:
+def rename(*, by: User, name: str, address: str = "") -> None:
+    """Change the person's own name. Raises Invalid (field "name")."""
+    before, name = by.name, name.strip()
+    _check_name(name)
+    with transaction.atomic():
+        User.objects.filter(pk=by.pk).update(name=name)
+        audit.record("account.rename", by=by, target=by.email, address=address, before=before, after=name)
+    by.name = name
+
+
+def _check_name(name: str) -> None:
+    if not name:
         raise Invalid("Give your name, so that others know who did what.", field="name")
-    if len(user.name) > 150:
+    if len(name) > 150:
         raise Invalid("The name is longer than 150 characters.", field="name")
+    titles.check_visible(name, what="name", field="name")
+
+
+def _check(user: User, password: str) -> None:
+    _check_name(user.name)
     try:
         validate_email(user.email)
     except ValidationError:
@@ -52,10 +67,14 @@ def set_role(
 ) -> Membership:
     """Make the person a member of the project, or change what they are in it.
 
-    `types` matters for members only: owners and admins hold every right on every environment.
+    `types` matters for members only: owners and admins hold every right on every environment. Only owners make owners,
+    and only they can make one less. Raises Denied, Missing, Conflict.
     """
-    access.check_project(by, project, Permission.OWN if role == ProjectRole.OWNER else Permission.MANAGE_PEOPLE)
     with transaction.atomic():
+        Project.objects.select_for_update().get(pk=project.pk)  # two owners must not unmake each other at once
+        owns = project.memberships.filter(user=user, role=ProjectRole.OWNER).exists()
+        needed = Permission.OWN if owns or role == ProjectRole.OWNER else Permission.MANAGE_PEOPLE
+        access.check_project(by, project, needed)
         member, _ = Membership.objects.update_or_create(project=project, user=user, defaults={"role": role})
         if role != ProjectRole.OWNER and not project.memberships.filter(role=ProjectRole.OWNER).exists():
             raise Conflict("A project needs at least one owner. Make somebody else an owner first.")

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from portal import keys as key_rules
-from portal.actions import keys
+from portal.actions import keys, people
 from portal.errors import SlipwayError
 from portal.models import SSHKey
 from portal.requests import address, person, safe_next
@@ -57,13 +57,15 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_POST
 def profile(request: HttpRequest) -> HttpResponse:
     form = ProfileForm(request.POST)
-    if not form.is_valid():
-        return _page(request, form, KeyForm(), status=400)
-    user = person(request)
-    user.name = form.cleaned_data["name"]
-    user.save(update_fields=["name"])
-    messages.success(request, "Your name was changed.")
-    return redirect("account")
+    if form.is_valid():
+        try:
+            people.rename(by=person(request), name=form.cleaned_data["name"], address=address(request))
+        except SlipwayError as error:
+            form.add_error(error.field, error.message)
+        else:
+            messages.success(request, "Your name was changed.")
+            return redirect("account")
+    return _page(request, form, KeyForm(), status=400)
 
 
 @login_required
@@ -76,11 +78,11 @@ def key_add(request: HttpRequest) -> HttpResponse:
             added = keys.add(by=person(request), title=title, text=text, address=address(request))
         except SlipwayError as error:
             form.add_error(error.field, error.message)
-            if key_rules.is_private(text):
-                form.data = {"title": title, "key": ""}  # it must not be sent back in the page either
         else:
             messages.success(request, f"The key “{added.title}” was added. It works at once.")
             return redirect(reverse("account") + "#keys")
+    if key_rules.is_private(request.POST.get("key", "")):
+        form.data = {"title": request.POST.get("title", ""), "key": ""}  # it must not be sent back in the page
     return _page(request, ProfileForm(initial={"name": person(request).name}), form, status=400)
 
 

@@ -136,3 +136,44 @@ def test_roles_are_given_by_those_who_may(owner: User) -> None:
     people.set_role(project, ilya, ProjectRole.MEMBER, {EnvironmentType.STAGING: EnvironmentRole.VIEWER}, by=owner)
     assert project.memberships.get(user=owner).role == ProjectRole.OWNER
     assert project.memberships.get(user=ilya).type_roles.get().role == EnvironmentRole.VIEWER
+
+
+def test_an_admin_cannot_make_an_owner_less(owner: User) -> None:
+    project = Project.objects.create(title="Harbour", source="starter", source_name="store")
+    Membership.objects.create(project=project, user=owner, role=ProjectRole.OWNER)
+    admin, other = (User.objects.create_user(f"{name}@example.org", PASSWORD) for name in ("ilya", "noor"))
+    Membership.objects.create(project=project, user=admin, role=ProjectRole.ADMIN)
+    Membership.objects.create(project=project, user=other, role=ProjectRole.OWNER)
+    with pytest.raises(Denied, match="project role owner"):
+        people.set_role(project, other, ProjectRole.MEMBER, by=admin)
+    assert project.memberships.get(user=other).role == ProjectRole.OWNER
+    assert people.set_role(project, other, ProjectRole.MEMBER, by=owner).role == ProjectRole.MEMBER
+
+
+def test_a_name_is_changed_with_an_audit_event_and_holds_nothing_unseen(client: Client, owner: User) -> None:
+    client.force_login(owner)
+    assert client.post(reverse("account_profile"), {"name": "Mara O."}).status_code == 302
+    event = AuditEvent.objects.get(action="account.rename")
+    assert event.details == {"before": "Mara Okafor", "after": "Mara O."}
+    answer = client.post(reverse("account_profile"), {"name": "Mara\x1b[2J"})
+    assert answer.status_code == 400
+    assert "cannot be seen" in answer.content.decode()
+    assert User.objects.get().name == "Mara O."
+
+
+def test_a_new_password_is_an_audit_event(client: Client, owner: User) -> None:
+    client.post(reverse("account_login"), {"login": owner.email, "password": PASSWORD})
+    new = {"oldpassword": PASSWORD, "password1": "another-otter-quay-72", "password2": "another-otter-quay-72"}
+    assert client.post(reverse("account_change_password"), new).status_code == 302
+    assert AuditEvent.objects.get(action="account.password").actor == owner
+
+
+@pytest.mark.parametrize("title", ["laptop", "x" * 200])
+@pytest.mark.parametrize("much", [1, 2000])
+def test_a_private_key_never_comes_back_whatever_else_is_wrong(
+    client: Client, owner: User, title: str, much: int
+) -> None:
+    client.force_login(owner)
+    answer = client.post(reverse("keys_add"), {"title": title, "key": PRIVATE + "\n" + "A" * 10 * much})
+    assert answer.status_code == 400
+    assert "PRIVATE KEY-" not in answer.content.decode()
