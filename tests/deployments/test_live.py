@@ -83,6 +83,45 @@ def test_many_tellings_while_the_watcher_is_busy_come_once(server: PrivateRedis)
     asyncio.run(scene())
 
 
+def test_watchers_who_were_told_of_the_same_change_look_once_and_again_after_the_next(server: PrivateRedis) -> None:
+    looks: list[int] = []
+
+    async def look() -> int:
+        await asyncio.sleep(0.05)
+        looks.append(len(looks))
+        return looks[-1]
+
+    async def reader(stream: AsyncIterator[str | None]) -> int:
+        assert await asyncio.wait_for(anext(stream), 2) == "log"
+        return await live.together("key", look)
+
+    async def scene() -> None:
+        streams = [live.watch("activity:a") for _ in range(20)]
+        for stream in streams:
+            assert await anext(stream) is None
+        for stream in streams:
+            assert await asyncio.wait_for(anext(stream), 5) is None
+        for expected in (0, 1):
+            live.publish("activity:a", "log")
+            assert await asyncio.gather(*map(reader, streams)) == [expected] * 20
+
+    asyncio.run(scene())
+
+
+def test_who_leaves_while_others_wait_for_the_same_look_takes_nothing_from_them() -> None:
+    async def look() -> str:
+        await asyncio.sleep(0.05)
+        return "found"
+
+    async def scene() -> None:
+        first, second = (asyncio.ensure_future(live.together("key", look)) for _ in range(2))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        assert await second == "found"
+
+    asyncio.run(scene())
+
+
 def test_a_thousand_watchers_share_one_connection(server: PrivateRedis) -> None:
     async def scene() -> None:
         streams = [live.watch(f"activity:{number}") for number in range(1000)]
