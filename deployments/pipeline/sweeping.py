@@ -27,6 +27,8 @@ from deployments.redaction import Redactor
 from deployments.state import LostLease
 from environments import runtimes
 
+_SENT_AGAIN = 20  # in one sweep: while all workers are busy for long, what is sent again only waits a second time
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,7 +43,7 @@ def sweep() -> None:
             logger.exception("Activity %s could not be ended; the next sweep tries again", activity_id)
     unheard = Q(dispatched_at__isnull=True) | Q(dispatched_at__lt=Now() - timedelta(seconds=2 * settings.SWEEP))
     waiting = Activity.objects.in_turn().filter(unheard).order_by("created_at", "sequence")
-    for activity_id in list(waiting.values_list("pk", flat=True)):
+    for activity_id in list(waiting.values_list("pk", flat=True)[:_SENT_AGAIN]):
         dispatch.nudge(activity_id)
 
 

@@ -16,6 +16,7 @@ from deployments.models import Activity, Release
 from deployments.pipeline import procedures, runner, sweeping
 from tests.deployments.engine import APP, FILES, Engine, log_of
 from tests.deployments.pipeline.test_deploy import check_serving
+from tests.factories import ActivityFactory
 
 
 def sleeping(key: str = "deploy", seconds: int = 60) -> dict[str, str]:
@@ -195,6 +196,17 @@ def test_the_sweep_sends_again_what_nobody_picked_up(engine: Engine, monkeypatch
     sweeping.sweep()
     assert sent == [first.pk]
     assert behind.state == State.PENDING
+
+
+def test_a_long_queue_is_not_sent_again_as_a_whole(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    ActivityFactory.create_batch(
+        30, project=engine.project, environment=None, kind=Kind.PROJECT_CREATE, state=State.PENDING
+    )
+    sent: list[str] = []
+    monkeypatch.setattr(dispatch, "nudge", sent.append)
+    sweeping.sweep()
+    oldest = Activity.objects.order_by("created_at", "sequence").values_list("pk", flat=True)
+    assert sent == list(oldest)[: sweeping._SENT_AGAIN]
 
 
 def test_the_next_activity_is_nudged_when_one_ends(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
