@@ -18,11 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "lantern-otter-quay-71"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports() -> tuple[int, int]:
+    """Two ports that nobody listens on; both are held until both are known, or they could be the same."""
+    with socket.socket() as one, socket.socket() as other:
+        for probe in (one, other):
+            probe.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def wait_for(what: str, question: Callable[[], object], seconds: float = 60) -> None:
@@ -55,8 +56,7 @@ class Instance:
     def __init__(self, home: Path, work: Path, **settings: str) -> None:
         self.home = home
         self.work = work  # for clones and keys of the people who use it
-        self.port = free_port()
-        self.ssh_port = free_port()
+        self.port, self.ssh_port = free_ports()
         self.url = f"http://localhost:{self.port}"
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")},
