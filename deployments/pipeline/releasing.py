@@ -57,8 +57,8 @@ def probe(context: Context, deployment: Deployment) -> str | None:
     watch = context.watch(silence=settings.START_TIMEOUT + 60)
     answer = context.runtime.probe(deployment.spec, timeout=settings.START_TIMEOUT, watch=watch)
     if not answer.ok:
-        got = answer.reason or (f"it answered {answer.status}" if answer.status else "it did not answer")
-        raise Failure("probe-failed", f"The new release did not pass its probe: {got}.")
+        got = answer.reason or (f"it answered {answer.status}." if answer.status else "it did not answer.")
+        raise Failure("probe-failed", f"The new release did not pass its probe: {got}")
     context.say(f"{GREEN}{answer.status}\x1b[0m in {answer.milliseconds:.0f} ms")
     return None
 
