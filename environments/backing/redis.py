@@ -14,22 +14,13 @@ from redis.retry import Retry
 
 from environments import process
 from environments.backing import base, files, grants
+from environments.manifest.configurations import REDIS_POLICIES
 from environments.manifest.problems import did_you_mean, shown
 from environments.runtimes.base import RuntimeFailure, Sandbox, ServiceSpec
 from portal.errors import Invalid
 
 ADMIN = "slipway.admin"
 _KEYS = ("maxmemory_policy", "rotate_passwords")
-_POLICIES = (
-    "noeviction",
-    "allkeys-lru",
-    "allkeys-lfu",
-    "allkeys-random",
-    "volatile-lru",
-    "volatile-lfu",
-    "volatile-random",
-    "volatile-ttl",
-)
 _MAX_MEMORY = 128 * 1024**2
 _ROOM = 128 * 1024**2  # beside the data: buffers, and what a rewrite of the append-only file copies
 
@@ -148,9 +139,9 @@ def _settings(asked: str, configuration: Mapping[str, Any]) -> dict[str, str]:
     """What the kind of service and its configuration decide; all of it can be changed while the server runs."""
     persistent = asked.split(":")[0].endswith("-persistent")
     policy = configuration.get("maxmemory_policy") or ("noeviction" if persistent else "allkeys-lru")
-    if policy not in _POLICIES:
-        message = f'"{shown(policy)}" is not a policy.{did_you_mean(str(policy), _POLICIES)}'
-        raise Invalid(f"{message} Allowed: {', '.join(_POLICIES)}.", field="maxmemory_policy")
+    if policy not in REDIS_POLICIES:
+        message = f'"{shown(policy)}" is not a policy.{did_you_mean(str(policy), REDIS_POLICIES)}'
+        raise Invalid(f"{message} Allowed: {', '.join(REDIS_POLICIES)}.", field="maxmemory_policy")
     return {
         "maxmemory": str(_MAX_MEMORY),
         "maxmemory-policy": str(policy),

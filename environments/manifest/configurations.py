@@ -10,6 +10,16 @@ from .values import Json, Line, Lines, Truth, named, one_of, wrong
 
 _SCHEMA = named(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}", "letters, digits, _ and -, up to 63")
 _ENDPOINT = named(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "letters, digits, _ and -, up to 63")
+REDIS_POLICIES = (
+    "noeviction",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-random",
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-random",
+    "volatile-ttl",
+)
 Schema = Annotated[str, _SCHEMA]
 EndpointName = Annotated[str, _ENDPOINT]
 Privilege = Annotated[str, one_of("admin", "rw", "ro", "replication", "replication-admin")]
@@ -53,19 +63,7 @@ class PostgreSQL(Model):
 
 
 class Redis(Model):
-    maxmemory_policy: Annotated[
-        str,
-        one_of(
-            "noeviction",
-            "allkeys-lru",
-            "allkeys-lfu",
-            "allkeys-random",
-            "volatile-lru",
-            "volatile-lfu",
-            "volatile-random",
-            "volatile-ttl",
-        ),
-    ] = "allkeys-lru"
+    maxmemory_policy: Annotated[str, one_of(*REDIS_POLICIES)] = "allkeys-lru"
 
 
 class VirtualHosts(Model):
