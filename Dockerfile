@@ -6,6 +6,7 @@ ENV DEBIAN_FRONTEND=noninteractive LANG=C.UTF-8
 
 # Slipway makes its own data directories for each service: what these packages prepare for one of the whole machine
 # is left out. `extra_ca` is a PEM file with certificate authorities to trust, for the image and for all that it runs.
+# The number of the user stays the same in every image, for it owns what is in the volume.
 RUN --mount=type=secret,id=extra_ca \
     apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates postgresql-common \
