@@ -57,7 +57,7 @@ def test_a_broker_that_is_away_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) 
     started = time.monotonic()
     for _ in range(20):
         dispatch.nudge(activity.pk)  # the tests' own Redis does not exist
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 15  # one try each would take 40
     activity.refresh_from_db()
     assert activity.state == State.PENDING
 

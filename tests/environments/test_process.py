@@ -90,7 +90,7 @@ def test_a_grandchild_that_keeps_the_pipe_does_not_hold_the_command() -> None:
     began = time.monotonic()
     code, said = collect("sleep 62.5 & echo done")
     assert (code, said) == (0, b"done\n")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
     assert gone("sleep 62.5")
 
 
@@ -146,8 +146,8 @@ def test_children_die_with_us() -> None:
 
 def test_detached_commands_are_not_waited_for(tmp_path: Path) -> None:
     began = time.monotonic()
-    process.detach(script(f"sleep 0.3; touch {tmp_path}/done"))
-    assert time.monotonic() - began < 0.3
+    process.detach(script(f"sleep 3; touch {tmp_path}/done"))
+    assert time.monotonic() - began < 2.5
     deadline = time.monotonic() + 5
     while not (tmp_path / "done").exists() and time.monotonic() < deadline:
         time.sleep(0.05)

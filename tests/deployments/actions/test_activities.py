@@ -6,7 +6,7 @@ from deployments.actions import activities
 from deployments.enums import Kind, State
 from deployments.models import Activity
 from environments.models import Environment
-from portal.enums import EnvironmentRole, ProjectRole
+from portal.enums import EnvironmentRole, EnvironmentType, ProjectRole
 from portal.errors import Conflict, Denied, Missing
 from portal.models import AuditEvent, User
 from tests.factories import ActivityFactory, EnvironmentFactory, MembershipFactory, UserFactory, member
@@ -116,6 +116,22 @@ def test_retrying_asks_for_the_same_once_more(environment: Environment, owner: U
         failed,
         owner,
     )
+
+
+def test_a_push_to_production_is_tried_again_by_its_admins_only(environment: Environment) -> None:
+    """It needed more than the right to push when it was pushed; the role may have shrunk since."""
+    environment.type = EnvironmentType.PRODUCTION
+    environment.save()
+    pusher = member(environment.project, production=EnvironmentRole.CONTRIBUTOR)
+    failed = ActivityFactory(
+        environment=environment,
+        state=State.FAILED,
+        kind=Kind.PUSH,
+        actor=pusher,
+        parameters={"commit": environment.head_commit},
+    )
+    with pytest.raises(Denied):
+        activities.retry(failed, by=pusher)
 
 
 def test_an_old_push_is_not_put_over_a_newer_one(environment: Environment, owner: User) -> None:

@@ -59,6 +59,8 @@ def test_leftovers_are_removed_once_they_have_settled(engine: Engine) -> None:
     link = settings.HOME.edge / "gone.example.com"
     for folder in (build, sockets):
         folder.mkdir(parents=True)
+    (build / "closed" / "inner").mkdir(parents=True)
+    (build / "closed").chmod(0o000)
     link.symlink_to(sockets / "1" / "front.sock")
     assert reconciling.reconcile() == []
     for path in (build, sockets, link):

@@ -17,7 +17,7 @@ from environments.manifest import DictSource, ManifestError, load
 from .make import APP, problem, refused, source
 from .test_real_repositories import MAGENTO, MAGENTO_ROUTES, MAGENTO_SERVICES
 
-LIMIT = 2.0  # seconds; twice the promise, as other tests run beside this one
+LIMIT = 2.0  # seconds of this process; twice the promise, as a busy machine computes slower
 
 
 def doubling(template: str, first: str) -> str:
@@ -61,18 +61,18 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_in_time(name: str) -> None:
     repository = DictSource({".platform.app.yaml": BOMBS[name], "comments.yaml": "#" * 1_000_000})
-    started = time.perf_counter()
+    started = time.process_time()
     problems = refused(repository)
-    assert time.perf_counter() - started < LIMIT
+    assert time.process_time() - started < LIMIT
     assert len("\n".join(map(str, problems))) < 100_000
     assert all(found.line for found in problems if name != "size")
 
 
 def test_many_files_are_refused_in_time() -> None:
     files = {f"apps/{number}/.platform.app.yaml": "#" * 1_000_000 for number in range(128)}
-    started = time.perf_counter()
+    started = time.process_time()
     assert any("MiB together" in found.message for found in refused(DictSource(files)))
-    assert time.perf_counter() - started < LIMIT
+    assert time.process_time() - started < LIMIT
     files = {f"apps/{number}/.platform.app.yaml": APP for number in range(129)}
     assert "more than 128 apps" in refused(DictSource(files))[0].message
 

@@ -134,7 +134,7 @@ def test_an_app_that_never_listens_is_told_where_it_must(local: Any, maker: Make
     assert not probe.ok
     assert f"listen on port {release.programs[0].port}, given to it in $PORT" in probe.reason
     assert "hello" in probe.reason
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30
 
 
 def test_an_app_that_ends_again_and_again_is_not_waited_for(local: Any, maker: Maker) -> None:
