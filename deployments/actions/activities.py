@@ -13,7 +13,8 @@ from environments.access import can, check
 from environments.models import Environment
 from portal import audit
 from portal.access import check_project
-from portal.errors import Conflict, Denied
+from portal.enums import EnvironmentType
+from portal.errors import Conflict
 from portal.models import Project, User
 from portal.permissions import Permission
 
@@ -113,6 +114,8 @@ def retry(activity: Activity, *, by: User, address: str = "") -> Activity:
             made.parameters, made.retry_of = activity.parameters | made.parameters, activity
             made.save(update_fields=["parameters", "retry_of"])
         return made
+    if kind is Kind.PUSH and environment.environment_type is not EnvironmentType.INTEGRATION:
+        check(by, environment, Permission.OPERATE)  # as for the push itself
     if kind is Kind.PUSH and activity.parameters.get("commit") != environment.head_commit:
         raise Conflict(
             f"{environment.title} has moved on to {environment.head_commit[:7]} since. Redeploy it instead.",
@@ -126,15 +129,6 @@ def retry(activity: Activity, *, by: User, address: str = "") -> Activity:
         address=address,
         retry_of=activity,
     )
-
-
-def can_change(activity: Activity, user: User) -> bool:
-    """Whether `cancel` and `retry` would be allowed; not whether they are possible now."""
-    try:
-        _check_may_change(activity, user)
-    except Denied:
-        return False
-    return True
 
 
 def _check_may_change(activity: Activity, by: User) -> None:

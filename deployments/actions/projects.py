@@ -40,7 +40,7 @@ def retry_create(project: Project, *, by: User, address: str = "") -> Activity:
         project = Project.objects.select_for_update().get(pk=project.pk)
         previous = Activity.objects.filter(project=project, kind=Kind.PROJECT_CREATE).order_by("-sequence").first()
         if project.state != Project.State.FAILED or previous is None or not previous.is_final:
-            raise Conflict(f"{project.title} was not refused: there is nothing to try again.")
+            raise Conflict(f"The creation of {project.title} has not failed: there is nothing to try again.")
         project.state = Project.State.CREATING
         project.save(update_fields=["state"])
         return activities.create(

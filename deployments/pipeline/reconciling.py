@@ -163,7 +163,7 @@ def _builds() -> Iterable[str]:
     for folder in _entries(settings.HOME.build("any").parent):
         running = Activity.objects.filter(pk=folder.name, state=State.RUNNING).exists()
         if not running and _old(folder, _SETTLING):
-            shutil.rmtree(folder, ignore_errors=True)
+            _discard(folder)
             yield f"The build folder of activity {folder.name} is removed"
 
 
@@ -210,13 +210,21 @@ def _old(path: Path, seconds: float) -> bool:
 
 
 def _remove_read_only(folder: Path) -> None:
-    """Moved away first, so that nobody ever sees half a slug. Folders in it may be closed to writing."""
+    """Moved away first, so that nobody ever sees half a slug."""
     if not folder.is_dir():
         folder.unlink(missing_ok=True)  # the lock of a build that was killed
         return
     gone = settings.HOME.build("slug-" + folder.name)
     gone.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(gone)
-    for path, _, _ in os.walk(gone):
-        os.chmod(path, 0o700)
-    shutil.rmtree(gone, ignore_errors=True)
+    _discard(gone)
+
+
+def _discard(folder: Path) -> None:
+    """A build may have closed folders even to their owner."""
+    os.chmod(folder, 0o700)
+    for path, folders, _ in os.walk(folder):
+        for inner in (os.path.join(path, name) for name in folders):
+            if not os.path.islink(inner):
+                os.chmod(inner, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
