@@ -59,10 +59,12 @@ def _row(context: Context, deployment: Deployment, asked: Asked) -> tuple[Servic
     row = Service.objects.select_related("environment").filter(environment=deployment.environment, name=asked.name)
     known = row.first()
     if known is not None and known.engine != engine:
-        context.say(f"{asked.name} changes from {known.engine} to {engine}: its data is removed")
-        context.runtime.remove_service(specs.service_spec(known))
-        known.delete()
-        known = None
+        # Replacing it now would take the data from the release that serves.
+        raise Failure(
+            "service-changed",
+            f"{asked.name} is {known.engine} here and would become {engine}, which cannot keep its data. Give the new "
+            f"service a name of its own; {asked.name} is then removed, with its data, once the new release serves.",
+        )
     if known is None:
         return _new(context, deployment, asked, engine, version), True
     secrets = json.loads(decrypt(known.secret))

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC
 from html import escape
 
+from django.db.models.functions import Length
 from django.utils.safestring import SafeString, mark_safe
 
 from deployments import ansi
 from deployments.models import Activity, LogChunk
 
 WINDOW = 1000  # lines of a page
+_MOST_CHARACTERS = 512 * 1024  # before and after the line that a page is about, as lines may be long
 MOST_FOUND = 500
 
 
@@ -53,8 +55,30 @@ def window(activity: Activity, *, around: int | None = None, before: int | None 
     first, last = _bounds(total, around, before)
     chunks = LogChunk.objects.filter(activity=activity, first_line__lte=last).order_by("number")
     start = chunks.filter(first_line__lte=first).order_by("-number").values("number")[:1]
-    html = "".join(render(chunk, first, last) for chunk in chunks.filter(number__gte=start))
+    sizes = chunks.filter(number__gte=start).values_list("first_line", Length("text"))
+    first, last = _within(list(sizes), first, last, last if around is None else min(around, last))
+    html = "".join(render(chunk, first, last) for chunk in chunks.filter(number__gte=start, first_line__lte=last))
     return Window(mark_safe(html), first, last, total, newest.number)  # noqa: S308 - render escapes
+
+
+def _within(sizes: list[tuple[int, int]], first: int, last: int, anchor: int) -> tuple[int, int]:
+    """The window cut to the chunks about the anchor line that a page may hold, the anchor's own always among them.
+
+    `sizes` has each chunk's first line and its length in characters.
+    """
+    total, begin = 0, first
+    for line, size in reversed([each for each in sizes if each[0] <= anchor]):
+        if total and total + size > _MOST_CHARACTERS:
+            first = max(first, begin)
+            break
+        total, begin = total + size, line
+    total = 0
+    for line, size in [each for each in sizes if each[0] > anchor]:
+        total += size
+        if total > _MOST_CHARACTERS:
+            last = min(last, line - 1)
+            break
+    return first, last
 
 
 def _bounds(total: int, around: int | None, before: int | None) -> tuple[int, int]:

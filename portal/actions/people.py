@@ -1,6 +1,7 @@
 from collections.abc import Mapping
 
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
@@ -17,8 +18,9 @@ def create_first_owner(*, name: str, email: str, password: str, address: str = "
     user = User(name=name.strip(), email=email.strip().lower(), is_superuser=True, is_staff=True)
     _check(user, password)
     with transaction.atomic():
-        # Two visitors of the first-run page at once: the row written first wins, the other sees it here.
-        if User.objects.select_for_update().exists():
+        # Two visitors of the first-run page at once: the second waits here, on a row that every portal has.
+        ContentType.objects.select_for_update().get(app_label="portal", model="user")
+        if User.objects.exists():
             raise Conflict("This portal has its first owner already. Sign in, or ask them for an account.")
         user.set_password(password)
         user.save()

@@ -167,6 +167,20 @@ def test_services_are_recorded_with_an_address_of_their_own_and_their_secrets_st
     assert list(engine.runtime.services(_place(engine))) == []
 
 
+def test_a_service_that_changes_its_engine_is_refused_and_keeps_its_data(engine: Engine) -> None:
+    engine.push(SERVICES)
+    engine.run(engine.environment.activities.get())
+    engine.run(engine.ask(Kind.ACTIVATE))
+    app = SERVICES[".platform.app.yaml"].replace("cache:redis", "cache:postgresql")
+    services = "cache:\n    type: 'postgresql:15'\n    disk: 256\n"
+    changed = SERVICES | {".platform.app.yaml": app, ".platform/services.yaml": services}
+    activity = engine.run(engine.push(changed))
+    assert (activity.state, activity.error_id, activity.fault) == (State.FAILED, "service-changed", Fault.USER)
+    assert "a name of its own" in activity.outcome
+    assert Service.objects.get().engine == "redis"
+    assert list(engine.runtime.services(_place(engine))) == ["cache"]
+
+
 def test_two_releases_never_share_a_port(engine: Engine) -> None:
     engine.run(engine.ask(Kind.ACTIVATE))
     engine.run(engine.ask(Kind.ACTIVATE, engine.project.environments.get(branch="staging")))

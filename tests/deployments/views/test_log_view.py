@@ -47,6 +47,20 @@ def test_a_line_is_shown_in_the_middle_of_its_window() -> None:
     assert log_view.window(activity, around=999_999).reaches_end
 
 
+def test_long_lines_make_the_window_shorter() -> None:
+    activity = make.ActivityFactory()
+    make.write_log(activity, "\n".join(["x" * 16_000] * 200), lines_per_chunk=4)
+    last = log_view.window(activity)
+    assert last.reaches_end
+    assert 4 < len(numbers(last.html)) < 50
+    assert numbers(last.html)[0] == last.first
+    middle = log_view.window(activity, around=100)
+    assert middle.first < 100 < middle.last
+    assert len(numbers(middle.html)) < 80
+    earlier = log_view.window(activity, before=last.first)
+    assert earlier.last == last.first - 1
+
+
 def test_search_finds_words_across_colours_in_the_whole_log() -> None:
     activity = make.ActivityFactory()
     make.write_log(activity, "\n".join(["first \x1b[31mWARN\x1b[0ming", *["x"] * 3000, "a warning <b>"]))
