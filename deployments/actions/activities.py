@@ -1,4 +1,4 @@
-"""Asking for an activity, taking it back, asking again."""
+"""Asking for an activity and taking it back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,13 +7,12 @@ from django.db import transaction
 from django.db.models import Max
 
 from deployments import dispatch, live, state
-from deployments.enums import Kind, State
+from deployments.enums import Kind
 from deployments.models import Activity
 from environments.access import can, check
 from environments.models import Environment
 from portal import audit
 from portal.access import check_project
-from portal.enums import EnvironmentType
 from portal.errors import Conflict
 from portal.models import Project, User
 from portal.permissions import Permission
@@ -76,7 +75,7 @@ def create(
 
 def cancel(activity: Activity, *, by: User, address: str = "") -> None:
     """One that waits is cancelled at once; one that began is asked to stop. Raises Missing, Denied, Conflict."""
-    _check_may_change(activity, by)
+    check_may_change(activity, by)
     with transaction.atomic():
         withdrawn = state.withdraw(activity.pk, by=by, outcome=f"Cancelled by {by} before it began.")
         if withdrawn:
@@ -89,49 +88,8 @@ def cancel(activity: Activity, *, by: User, address: str = "") -> None:
     activity.refresh_from_db()
 
 
-def retry(activity: Activity, *, by: User, address: str = "") -> Activity:
-    """Ask for the same once more. Raises Missing, Denied, or Conflict when that would not be the same any more."""
-    _check_may_change(activity, by)
-    if activity.state not in (State.FAILED, State.CANCELLED):
-        raise Conflict("Only a failed or cancelled activity can be tried again.")
-    # These ask for activities themselves, so they import this module.
-    from deployments.actions import environments, projects
-
-    kind, environment = Kind(activity.kind), activity.environment
-    if kind is Kind.PROJECT_CREATE:
-        return projects.retry_create(activity.project, by=by, address=address)
-    if environment is None:
-        raise Conflict("Its environment is gone.")
-    again = {
-        Kind.ACTIVATE: environments.activate,
-        Kind.DEACTIVATE: environments.deactivate,
-        Kind.REDEPLOY: environments.redeploy,
-        Kind.DELETE: environments.delete,
-    }
-    if kind in again:  # what was possible then may not be now
-        with transaction.atomic():
-            made = again[kind](environment, by=by, address=address)
-            made.parameters, made.retry_of = activity.parameters | made.parameters, activity
-            made.save(update_fields=["parameters", "retry_of"])
-        return made
-    if kind is Kind.PUSH and environment.environment_type is not EnvironmentType.INTEGRATION:
-        check(by, environment, Permission.OPERATE)  # as for the push itself
-    if kind is Kind.PUSH and activity.parameters.get("commit") != environment.head_commit:
-        raise Conflict(
-            f"{environment.title} has moved on to {environment.head_commit[:7]} since. Redeploy it instead.",
-        )
-    return create(
-        kind=kind,
-        project=activity.project,
-        environment=environment,
-        by=by,
-        parameters=activity.parameters,
-        address=address,
-        retry_of=activity,
-    )
-
-
-def _check_may_change(activity: Activity, by: User) -> None:
+def check_may_change(activity: Activity, by: User) -> None:
+    """Whoever may operate the environment, and who asked while they may still push. Raises Missing or Denied."""
     environment = activity.environment
     if environment is None:
         check_project(by, activity.project, Permission.MANAGE_PROJECT)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from deployments import access
 from deployments.actions import activities as actions
+from deployments.actions import retries
 from deployments.enums import Fault, State, StepState
 from deployments.models import Activity, LogChunk, Step
 from deployments.views import feed, frame, log_view
@@ -175,5 +176,5 @@ def activity_cancel(request: HttpRequest, project_id: str, activity_id: str) -> 
 @require_POST
 def activity_retry(request: HttpRequest, project_id: str, activity_id: str) -> HttpResponse:
     shown = access.find_activity(person(request), project_id, activity_id)
-    again = actions.retry(shown, by=person(request), address=address(request))
+    again = retries.retry(shown, by=person(request), address=address(request))
     return redirect("activity", project_id, again.pk)

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from deployments.actions import activities
+from deployments.actions import activities, retries
 from deployments.enums import Kind, State
 from deployments.models import Activity
 from environments.models import Environment
@@ -99,7 +99,7 @@ def test_a_viewer_cancels_and_retries_nothing(environment: Environment) -> None:
     with pytest.raises(Denied):
         activities.cancel(ActivityFactory(environment=environment, state=State.PENDING), by=viewer)
     with pytest.raises(Denied):
-        activities.retry(ActivityFactory(environment=environment, state=State.FAILED), by=viewer)
+        retries.retry(ActivityFactory(environment=environment, state=State.FAILED), by=viewer)
 
 
 def test_retrying_asks_for_the_same_once_more(environment: Environment, owner: User) -> None:
@@ -109,7 +109,7 @@ def test_retrying_asks_for_the_same_once_more(environment: Environment, owner: U
         kind=Kind.PUSH,
         parameters={"commit": environment.head_commit, "commits": []},
     )
-    again = activities.retry(failed, by=owner)
+    again = retries.retry(failed, by=owner)
     assert (again.kind, again.parameters, again.retry_of, again.actor) == (
         failed.kind,
         failed.parameters,
@@ -131,7 +131,7 @@ def test_a_push_to_production_is_tried_again_by_its_admins_only(environment: Env
         parameters={"commit": environment.head_commit},
     )
     with pytest.raises(Denied):
-        activities.retry(failed, by=pusher)
+        retries.retry(failed, by=pusher)
 
 
 def test_an_old_push_is_not_put_over_a_newer_one(environment: Environment, owner: User) -> None:
@@ -139,20 +139,20 @@ def test_an_old_push_is_not_put_over_a_newer_one(environment: Environment, owner
         environment=environment, state=State.FAILED, kind=Kind.PUSH, parameters={"commit": "1" * 40}
     )
     with pytest.raises(Conflict, match="has moved on to 9f31c2e"):
-        activities.retry(failed, by=owner)
+        retries.retry(failed, by=owner)
 
 
 def test_retrying_a_redeployment_takes_the_present_head(environment: Environment, owner: User) -> None:
     failed = ActivityFactory(
         environment=environment, state=State.FAILED, kind=Kind.REDEPLOY, parameters={"commit": "1" * 40}
     )
-    assert activities.retry(failed, by=owner).parameters["commit"] == environment.head_commit
+    assert retries.retry(failed, by=owner).parameters["commit"] == environment.head_commit
 
 
 def test_only_what_failed_can_be_tried_again(environment: Environment, owner: User) -> None:
     for state in (State.PENDING, State.RUNNING, State.SUCCEEDED):
         with pytest.raises(Conflict):
-            activities.retry(ActivityFactory(environment=environment, state=state), by=owner)
+            retries.retry(ActivityFactory(environment=environment, state=state), by=owner)
         Activity.objects.all().delete()
 
 
@@ -162,8 +162,8 @@ def test_retrying_an_activation_obeys_the_limit_of_now(environment: Environment,
     environment.project.max_active_integration = 0
     environment.project.save()
     with pytest.raises(Conflict, match="which is its limit"):
-        activities.retry(failed, by=owner)
+        retries.retry(failed, by=owner)
     environment.project.max_active_integration = 1
     environment.project.save()
-    again = activities.retry(failed, by=owner)
+    again = retries.retry(failed, by=owner)
     assert (again.retry_of, again.parameters) == (failed, {"push": "p", "commit": environment.head_commit})

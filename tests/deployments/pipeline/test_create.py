@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from deployments.actions import activities, projects
+from deployments.actions import activities, projects, retries
 from deployments.enums import Fault, Kind, State
 from deployments.models import Activity
 from deployments.pipeline import create, runner
@@ -99,7 +99,7 @@ def test_a_failed_clone_leaves_the_project_failed_and_can_be_tried_again(monkeyp
     assert (activity.fault, activity.outcome) == (Fault.USER, "The host does not answer.")
     project.refresh_from_db()
     assert project.state == Project.State.FAILED
-    again = activities.retry(activity, by=by)
+    again = retries.retry(activity, by=by)
     assert again.retry_of == activity
     project.refresh_from_db()
     assert project.state == Project.State.CREATING

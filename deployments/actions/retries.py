@@ -1,0 +1,52 @@
+"""Asking again for what failed or was cancelled, by the rules of now."""
+
+from django.db import transaction
+
+from deployments.actions import environments, projects
+from deployments.actions.activities import check_may_change, create
+from deployments.enums import Kind, State
+from deployments.models import Activity
+from environments.access import check
+from portal.enums import EnvironmentType
+from portal.errors import Conflict
+from portal.models import User
+from portal.permissions import Permission
+
+
+def retry(activity: Activity, *, by: User, address: str = "") -> Activity:
+    """Ask for the same once more. Raises Missing, Denied, or Conflict when that would not be the same any more."""
+    check_may_change(activity, by)
+    if activity.state not in (State.FAILED, State.CANCELLED):
+        raise Conflict("Only a failed or cancelled activity can be tried again.")
+    kind, environment = Kind(activity.kind), activity.environment
+    if kind is Kind.PROJECT_CREATE:
+        return projects.retry_create(activity.project, by=by, address=address)
+    if environment is None:
+        raise Conflict("Its environment is gone.")
+    again = {
+        Kind.ACTIVATE: environments.activate,
+        Kind.DEACTIVATE: environments.deactivate,
+        Kind.REDEPLOY: environments.redeploy,
+        Kind.DELETE: environments.delete,
+    }
+    if kind in again:  # what was possible then may not be now
+        with transaction.atomic():
+            made = again[kind](environment, by=by, address=address)
+            made.parameters, made.retry_of = activity.parameters | made.parameters, activity
+            made.save(update_fields=["parameters", "retry_of"])
+        return made
+    if kind is Kind.PUSH and environment.environment_type is not EnvironmentType.INTEGRATION:
+        check(by, environment, Permission.OPERATE)  # as for the push itself
+    if kind is Kind.PUSH and activity.parameters.get("commit") != environment.head_commit:
+        raise Conflict(
+            f"{environment.title} has moved on to {environment.head_commit[:7]} since. Redeploy it instead.",
+        )
+    return create(
+        kind=kind,
+        project=activity.project,
+        environment=environment,
+        by=by,
+        parameters=activity.parameters,
+        address=address,
+        retry_of=activity,
+    )
