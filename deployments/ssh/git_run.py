@@ -107,9 +107,15 @@ class GitRun:
             options += [
                 f"core.hooksPath={settings.HOME.hooks}",
                 f"receive.maxInputSize={settings.PUSH_MAX_BYTES}",
+                # Within the limit below, also with large packs that are there already.
+                "core.packedGitLimit=1g",
+                "core.packedGitWindowSize=64m",
             ]
             last = ["receive-pack", "--", str(self._repository)]
-        return ["git", *(part for option in options for part in ("-c", option)), *last]
+        git = ["git", *(part for option in options for part in ("-c", option)), *last]
+        # What is received may be made to unpack without end; the limit holds for every Git that it starts.
+        limited = ["prlimit", f"--as={settings.PUSH_MEMORY}", "--", *git]
+        return limited if self._service is Service.RECEIVE else git
 
     def _environment(self, protocol: str | None) -> dict[str, str]:
         extra = {"GIT_PROTOCOL": protocol} if protocol else {}

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -325,6 +326,20 @@ def test_a_push_over_the_size_limit_is_refused(client: Client, project: Project,
     client.commit(work, {})
     done = client.git("push", "origin", "master", at=work, check=False)
     assert "exceeds maximum allowed size" in done.stderr
+    assert not list(home.repository(project.pk).glob("objects/*incoming*"))
+
+
+def test_a_push_that_unpacks_beyond_the_memory_limit_is_refused(
+    client: Client, project: Project, home: Home, settings: Any
+) -> None:
+    work = client.clone(project)
+    before = dict(repositories.refs(home.repository(project.pk), "refs/"))
+    (work / "bomb").write_bytes(bytes(31 * 1024 * 1024))  # 30 KB on its way
+    client.commit(work, {})
+    settings.PUSH_MEMORY = 36 * 1024 * 1024
+    done = client.git("push", "origin", "master", at=work, check=False)
+    assert "Out of memory" in done.stderr
+    assert dict(repositories.refs(home.repository(project.pk), "refs/")) == before
     assert not list(home.repository(project.pk).glob("objects/*incoming*"))
 
 
