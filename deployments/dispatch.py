@@ -27,18 +27,8 @@ _PAUSE = 5.0  # seconds without a try after the broker did not answer: a request
 logger = logging.getLogger(__name__)
 _silent_until = 0.0
 
-app.conf.beat_schedule = {
-    "sweep": {
-        "task": SWEEP,
-        "schedule": settings.SWEEP,
-        "options": {"queue": HOUSEKEEPING, "expires": max(2 * settings.SWEEP, 2)},
-    },
-    "reconcile": {
-        "task": RECONCILE,
-        "schedule": _RECONCILE_EVERY,
-        "options": {"queue": HOUSEKEEPING, "expires": _RECONCILE_EVERY},
-    },
-}
+# What every worker sends itself, and how often (seconds). Two workers send twice, which does no harm.
+TIMETABLE: dict[str, float] = {SWEEP: settings.SWEEP, RECONCILE: _RECONCILE_EVERY}
 
 
 def nudge(activity_id: str) -> None:
@@ -52,12 +42,17 @@ def prepare() -> None:
     _send(PREPARE, [], HOUSEKEEPING)
 
 
-def _send(name: str, arguments: list[str], queue: str) -> None:
+def send_due(name: str) -> None:
+    """One entry of the timetable; behind long work it is worth nothing any more once its successors are sent."""
+    _send(name, [], HOUSEKEEPING, expires=max(2 * TIMETABLE[name], 2))
+
+
+def _send(name: str, arguments: list[str], queue: str, *, expires: float | None = None) -> None:
     global _silent_until
     if time.monotonic() < _silent_until:
         return
     try:
-        app.send_task(name, args=arguments, queue=queue, retry=False, ignore_result=True)
+        app.send_task(name, args=arguments, queue=queue, expires=expires, retry=False, ignore_result=True)
     except (OSError, OperationalError) as error:
         _silent_until = time.monotonic() + _PAUSE
         logger.warning("The queue does not answer (%s); activities wait for the sweep.", error)

@@ -7,15 +7,14 @@ import socket
 
 from billiard.util import get_pdeathsig
 from celery import shared_task
-from celery.signals import worker_init, worker_ready
-from celery.worker import state as worker_state
+from celery.bootsteps import StartStopStep
+from celery.signals import worker_init
 from celery.worker.consumer import Consumer
 
 from deployments import dispatch
 from deployments.pipeline import reconciling, runner, sweeping
 from environments import runtimes
-
-_BEAT_WATCH = 5.0  # seconds
+from portal.celery import app
 
 
 @worker_init.connect
@@ -29,16 +28,20 @@ def _warm_up(**_: object) -> None:
     gc.freeze()
 
 
-@worker_ready.connect
-def _live_and_die_with_beat(sender: Consumer, **_: object) -> None:
-    """Nobody starts a beat that died alone. So the worker ends its work and stops; its supervisor starts both anew."""
-    beat = sender.controller.beat
+class Timetable(StartStopStep):  # type: ignore[misc]
+    """What is done again and again is sent by the worker's own loop: no process of its own that could die alone.
 
-    def look() -> None:
-        if beat is not None and not beat.is_alive():
-            worker_state.should_stop = os.EX_OK
+    Celery forgets timers when it loses the queue, and starts this step again when it has found it.
+    """
 
-    sender.timer.call_repeatedly(_BEAT_WATCH, look)
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, parent: Consumer) -> None:
+        for name, every in dispatch.TIMETABLE.items():
+            parent.timer.call_repeatedly(every, dispatch.send_due, (name,))
+
+
+app.steps["consumer"].add(Timetable)
 
 
 @shared_task(name=dispatch.RUN)

@@ -1,7 +1,7 @@
 """What supervisord starts in place of a portal process: it makes room, then becomes that process.
 
-A main process that was killed leaves children behind (granian's worker goes on serving, Celery's beat goes on
-sending, a build goes on writing) and its socket file. Beside them the next one could not start, or would work twice."""
+A main process that was killed leaves children behind (granian's worker goes on serving, a build goes on
+writing) and its socket file. Beside them the next one could not start, or would work twice."""
 
 import contextlib
 import json

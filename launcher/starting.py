@@ -152,7 +152,7 @@ def _write_byte_code(plan: Plan, python: Path) -> None:
     stamp = plan.layout.cache / "byte-code.stamp"
     if not stamp.exists():
         modules = "deployments.tasks, deployments.ssh.server, portal.asgi, portal.urls, granian.cli, " + ", ".join(
-            f"celery.{name}" for name in ("bin.celery", "apps.worker", "beat", "concurrency.prefork")
+            f"celery.{name}" for name in ("bin.celery", "apps.worker", "concurrency.prefork")
         )
         load = ["shell", "--no-imports", "--command", f"import {modules}, kombu.transport.redis"]
         _manage_quietly(plan, python, load, "the portal's code cannot be loaded")

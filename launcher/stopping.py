@@ -97,5 +97,3 @@ def clear_sockets(layout: Layout) -> None:
     """Nobody listens there any more: a stale socket or pid file would make the next start fail or lie."""
     for name in ("supervisor.sock", "web/web.sock", "redis.sock", "hook.sock", "supervisord.pid"):
         (layout.run / name).unlink(missing_ok=True)
-    for schedule in layout.run.glob("beat*"):
-        schedule.unlink(missing_ok=True)

@@ -65,7 +65,7 @@ def _granian(layout: Layout) -> list[str]:
 
 def _celery(layout: Layout) -> list[str]:
     return [
-        *("-A", "portal", "worker", "--beat", "--schedule", str(layout.run / "beat")),
+        *("-A", "portal", "worker"),
         *("--queues", "activities,housekeeping", "--concurrency", "2", "-O", "fair", "--loglevel", "INFO"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]

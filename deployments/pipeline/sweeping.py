@@ -49,7 +49,7 @@ def sweep() -> None:
 
 @contextmanager
 def meanwhile() -> Iterator[None]:
-    """Sweep now and then while the body runs: when every worker is at work for long, beat's sweeps wait behind them."""
+    """Sweep now and then while the body runs: when all workers are at work for long, other sweeps wait behind them."""
     ended = threading.Event()
 
     def keep_sweeping() -> None:

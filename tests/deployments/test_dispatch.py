@@ -67,7 +67,4 @@ def test_every_task_name_and_entry_of_the_timetable_has_its_door() -> None:
 
     doors = {task.name for task in (tasks.run, tasks.sweep, tasks.reconcile, tasks.prepare)}
     assert doors == {dispatch.RUN, dispatch.SWEEP, dispatch.RECONCILE, dispatch.PREPARE}
-    assert {entry["task"] for entry in dispatch.app.conf.beat_schedule.values()} == {
-        dispatch.SWEEP,
-        dispatch.RECONCILE,
-    }
+    assert set(dispatch.TIMETABLE) == {dispatch.SWEEP, dispatch.RECONCILE}

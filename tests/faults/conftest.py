@@ -1,4 +1,4 @@
-"""A real worker with beat and a real private Redis around the fake runtime, on the test's own database."""
+"""A real worker and a real private Redis around the fake runtime, on the test's own database."""
 
 import os
 import shutil
@@ -56,7 +56,7 @@ class Plant:
 
     def start_worker(self, **environment: str) -> subprocess.Popen[bytes]:
         number = len(self._workers)
-        command = [sys.executable, "-m", "celery", "-A", "portal.celery", "worker", "-B", "-c", "2", "-l", "INFO"]
+        command = [sys.executable, "-m", "celery", "-A", "portal.celery", "worker", "-c", "2", "-l", "INFO"]
         command += ["-Q", f"{dispatch.ACTIVITIES},{dispatch.HOUSEKEEPING}", "-n", f"w{number}@test"]
         log = (self.home.root / f"worker-{number}.log").open("wb")
         worker = subprocess.Popen(
@@ -76,7 +76,7 @@ class Plant:
         self.killed[pid] = time.monotonic()
 
     def kill_whole(self, worker: subprocess.Popen[bytes]) -> None:
-        """The worker with its children and beat, at once."""
+        """The worker with its children, at once."""
         for pid in self._members(worker.pid):
             self.killed[pid] = time.monotonic() + 0.2
         with suppress(ProcessLookupError):

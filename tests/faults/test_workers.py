@@ -171,7 +171,7 @@ def test_an_activity_longer_than_the_brokers_patience_runs_once(engine: Engine, 
     check_one_writer(engine, plant)
 
 
-def test_two_workers_with_two_beats_run_each_activity_once(engine: Engine, plant: Plant) -> None:
+def test_two_workers_with_two_timetables_run_each_activity_once(engine: Engine, plant: Plant) -> None:
     plant.start_worker()
     plant.start_worker()
     ended(engine.ask(Kind.ACTIVATE))
