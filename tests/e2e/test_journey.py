@@ -90,8 +90,8 @@ def test_from_the_first_visit_to_an_open_site(window: BrowserContext, fresh: Ins
     pushed = fresh.git("push", "origin", "checkout-redesign", cwd=checkout).stderr
     assert "inactive" in pushed
     tree = page.get_by_role("navigation", name="Project")
-    tree.get_by_text("1 inactive branch").click(timeout=10_000)
-    tree.get_by_role("link", name=re.compile("checkout-redesign")).click()
+    expect(tree.get_by_text("1 inactive branch")).to_be_visible(timeout=LIVE)
+    page.goto(f"/projects/{project_id}/environments/checkout-redesign/")
 
     # Activated, watched to its end without a reload.
     page.get_by_role("button", name="Activate").first.click()
