@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.e2e.instance import PASSWORD, Instance, installed, running
 from tests.e2e.screens import FOLDER, chromium
@@ -143,6 +143,29 @@ def test_a_failing_hook_is_shown_first_and_the_old_release_serves(window: Browse
     site = fresh.query("Environment.objects.get(name='checkout-redesign').url")
     page.goto(str(site))
     expect(page.get_by_role("heading", level=1)).to_contain_text("quick mornings")
+
+
+def test_a_change_that_comes_while_the_page_fetches_is_shown_too(window: BrowserContext, fresh: Instance) -> None:
+    page = window.new_page()
+    sign_in(page)
+    page.get_by_role("link", name=re.compile("Harbour Coffee")).first.click()
+    checkout = fresh.work / "journey"
+    asked: list[str] = []
+
+    def hold(route: Route) -> None:
+        """The tree as it was when it was asked for; the first time, another branch is pushed before the page has it."""
+        answer = route.fetch()
+        asked.append(answer.text())
+        if len(asked) == 1:
+            fresh.git("push", "-q", "origin", "HEAD:refs/heads/second", cwd=checkout)
+            page.wait_for_timeout(1500)  # its event comes, and its delay is over
+        route.fulfill(response=answer)
+
+    page.route(re.compile("/side"), hold)
+    fresh.git("push", "-q", "origin", "HEAD:refs/heads/first", cwd=checkout)
+    tree = page.get_by_role("navigation", name="Project")
+    expect(tree.get_by_text("2 inactive branches")).to_be_visible(timeout=LIVE)
+    assert "second" not in asked[0]
 
 
 def test_everything_works_without_javascript(chrome: Browser, fresh: Instance) -> None:
