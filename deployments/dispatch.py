@@ -18,17 +18,23 @@ from portal.celery import app
 RUN = "deployments.run"
 SWEEP = "deployments.sweep"
 RECONCILE = "deployments.reconcile"
+ROUNDS = "deployments.rounds"
 PREPARE = "deployments.prepare"
 ACTIVITIES, HOUSEKEEPING = "activities", "housekeeping"
 
 _RECONCILE_EVERY = 60.0  # seconds
+_ROUNDS_EVERY = 10.0  # seconds between two looks at what is due
 _PAUSE = 5.0  # seconds without a try after the broker did not answer: a request must not wait for it again and again
 
 logger = logging.getLogger(__name__)
 _silent_until = 0.0
 
 # What every worker sends itself, and how often (seconds). Two workers send twice, which does no harm.
-TIMETABLE: dict[str, float] = {SWEEP: settings.SWEEP, RECONCILE: _RECONCILE_EVERY}
+TIMETABLE: dict[str, float] = {
+    SWEEP: settings.SWEEP,
+    RECONCILE: _RECONCILE_EVERY,
+    ROUNDS: _ROUNDS_EVERY,
+}
 
 
 def nudge(activity_id: str) -> None:

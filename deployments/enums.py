@@ -11,6 +11,13 @@ class Kind(StrEnum):
     REDEPLOY = "environment.redeploy"
     BRANCH = "environment.branch"
     DELETE = "environment.delete"
+    MERGE = "environment.merge"
+    SYNCHRONIZE = "environment.synchronize"
+    PAUSE = "environment.pause"
+    RESUME = "environment.resume"
+    BACKUP = "environment.backup"
+    RESTORE = "environment.restore"
+    CRON = "environment.cron"
 
 
 class State(StrEnum):

@@ -12,7 +12,7 @@ from celery.signals import worker_init
 from celery.worker.consumer import Consumer
 
 from deployments import dispatch
-from deployments.pipeline import reconciling, runner, sweeping
+from deployments.pipeline import reconciling, rounds, runner, sweeping
 from environments import runtimes
 from portal.celery import app
 
@@ -58,6 +58,11 @@ def sweep() -> None:
 @shared_task(name=dispatch.RECONCILE)
 def reconcile() -> None:
     reconciling.reconcile()
+
+
+@shared_task(name=dispatch.ROUNDS)
+def run_rounds() -> None:
+    rounds.run_due()
 
 
 @shared_task(name=dispatch.PREPARE)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from deployments.views import activities, environments, projects, search, streams
+from deployments.views import activities, environments, projects, search, settings, streams
 
 _ENVIRONMENT = "projects/<str:project_id>/environments/<str:name>"
 _ACTIVITY = "projects/<str:project_id>/activities/<str:activity_id>"
@@ -13,6 +13,10 @@ urlpatterns = [
     path("projects/<str:project_id>/events", streams.project_events, name="project_events"),
     path("projects/<str:project_id>/side", projects.project_side, name="project_side"),
     path("projects/<str:project_id>/retry", projects.project_retry, name="project_retry"),
+    path("projects/<str:project_id>/settings", settings.project_settings, name="project_settings"),
+    path(
+        "projects/<str:project_id>/settings/<str:section>", settings.project_settings_save, name="project_settings_save"
+    ),
     path("projects/<str:project_id>/activities/", activities.activities, name="activities"),
     path(f"{_ACTIVITY}/", activities.activity, name="activity"),
     path(f"{_ACTIVITY}/stream", streams.activity_stream, name="activity_stream"),
@@ -26,4 +30,8 @@ urlpatterns = [
     path(f"{_ENVIRONMENT}/deactivate", environments.environment_deactivate, name="environment_deactivate"),
     path(f"{_ENVIRONMENT}/delete", environments.environment_delete, name="environment_delete"),
     path(f"{_ENVIRONMENT}/branch", environments.environment_branch, name="environment_branch"),
+    path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
+    path(
+        f"{_ENVIRONMENT}/settings/<str:section>", settings.environment_settings_save, name="environment_settings_save"
+    ),
 ]

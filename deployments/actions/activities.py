@@ -19,12 +19,19 @@ from portal.permissions import Permission
 
 # What asking needs on the environment. A push was checked ref by ref before Git moved the refs, and an accepted push
 # must have its activity whatever changed since; a project's creation has no environment yet.
-_NEEDED: dict[Kind, Permission] = {
+NEEDED: dict[Kind, Permission] = {
     Kind.ACTIVATE: Permission.OPERATE,
     Kind.DEACTIVATE: Permission.OPERATE,
     Kind.REDEPLOY: Permission.OPERATE,
     Kind.BRANCH: Permission.BRANCH,
     Kind.DELETE: Permission.DELETE,
+    Kind.MERGE: Permission.OPERATE,  # on the child; on the parent it needs PUSH besides
+    Kind.SYNCHRONIZE: Permission.OPERATE,
+    Kind.PAUSE: Permission.OPERATE,
+    Kind.RESUME: Permission.OPERATE,
+    Kind.BACKUP: Permission.OPERATE,
+    Kind.RESTORE: Permission.RESTORE,
+    Kind.CRON: Permission.OPERATE,
 }
 
 
@@ -42,8 +49,8 @@ def create(
 
     `by` None: Slipway itself asks. Raises Missing or Denied by the role, Conflict while the environment is deleted.
     """
-    if by is not None and environment is not None and kind in _NEEDED:
-        check(by, environment, _NEEDED[kind])
+    if by is not None and environment is not None and kind in NEEDED:
+        check(by, environment, NEEDED[kind])
     with transaction.atomic():
         # Locked, so that numbers are committed in the order in which they were given.
         Project.objects.select_for_update().get(pk=project.pk)

@@ -2,15 +2,14 @@
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from deployments import live
-from deployments.actions import activities
+from deployments.actions import activities, possible
 from deployments.enums import Kind
-from deployments.models import Activity, Release
+from deployments.models import Activity
 from environments import access, names, repositories
 from environments.models import Environment, EnvironmentAccess
-from portal import titles
+from portal import audit, titles
 from portal.enums import EnvironmentRole, EnvironmentType
 from portal.errors import Conflict
 from portal.models import Project, User
@@ -23,12 +22,7 @@ def activate(environment: Environment, *, by: User | None, address: str = "") ->
         project = Project.objects.select_for_update().get(pk=environment.project_id)
         if by is not None:
             access.check(by, environment, Permission.OPERATE)
-        environment.refresh_from_db()
-        if environment.is_active:
-            raise Conflict(f"{environment.title} is active already.")
-        if Activity.objects.open().filter(environment=environment, kind=Kind.ACTIVATE).exists():
-            raise Conflict(f"{environment.title} is being activated already.")
-        check_room(project, environment)
+        possible.check(Kind.ACTIVATE, environment)
         return activities.create(
             kind=Kind.ACTIVATE,
             project=project,
@@ -39,28 +33,11 @@ def activate(environment: Environment, *, by: User | None, address: str = "") ->
         )
 
 
-def check_room(project: Project, environment: Environment) -> None:
-    """Raises Conflict when the project has as many active Integration environments as it may have."""
-    if environment.environment_type is not EnvironmentType.INTEGRATION:
-        return
-    coming = Activity.objects.open().filter(project=project, kind=Kind.ACTIVATE).values("environment")
-    integration = project.environments.filter(type=EnvironmentType.INTEGRATION).exclude(pk=environment.pk)
-    active = integration.active() | integration.filter(pk__in=coming)
-    taken = list(active.distinct().order_by("deployed_at", "id"))
-    if len(taken) < project.max_active_integration:
-        return
-    listed = ", ".join(f"{each.title} ({_last_used(each)})" for each in taken)
-    raise Conflict(
-        f"{project.title} has {len(taken)} active Integration environments, which is its limit. "
-        f"Deactivate one first: {listed}."
-    )
-
-
 def redeploy(environment: Environment, *, by: User | None, address: str = "") -> Activity:
     """Deploy the branch's head once more. Raises Conflict when the environment is inactive."""
     if by is not None:
         access.check(by, environment, Permission.OPERATE)
-    _check_active(environment)
+    possible.check(Kind.REDEPLOY, environment)
     return activities.create(
         kind=Kind.REDEPLOY,
         project=environment.project,
@@ -75,9 +52,7 @@ def deactivate(environment: Environment, *, by: User | None, address: str = "") 
     """Stop the environment and remove its data; the branch stays. Raises Conflict on Production or an inactive one."""
     if by is not None:
         access.check(by, environment, Permission.OPERATE)
-    if environment.environment_type is EnvironmentType.PRODUCTION:
-        raise Conflict("Production cannot be deactivated.")
-    _check_active(environment)
+    possible.check(Kind.DEACTIVATE, environment)
     return activities.create(
         kind=Kind.DEACTIVATE, project=environment.project, environment=environment, by=by, address=address
     )
@@ -104,25 +79,33 @@ def branch(
     )
 
 
+def rename(environment: Environment, *, title: str, by: User, address: str = "") -> None:
+    """Give it another title. Raises Missing or Denied by the role, Invalid (field title)."""
+    access.check(by, environment, Permission.OPERATE)
+    title = titles.check(title, longest=names.MAX_BRANCH_BYTES)
+    if title == environment.title:
+        return
+    with transaction.atomic():
+        Environment.objects.filter(pk=environment.pk).update(title=title)
+        audit.record(
+            "environment.rename",
+            by=by,
+            project=environment.project,
+            target=title,
+            address=address,
+            before=environment.title,
+        )
+        transaction.on_commit(lambda: live.publish(f"project:{environment.project_id}", "environment"))
+    environment.title = title
+
+
 def delete(environment: Environment, *, by: User | None, address: str = "") -> Activity:
     """Remove an inactive environment and its branch. Raises Conflict when that is not possible now."""
     if by is not None:
         access.check(by, environment, Permission.DELETE)
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=environment.project_id)
-        environment.refresh_from_db()
-        if environment.is_active:
-            raise Conflict(f"{environment.title} is active. Deactivate it first.")
-        if environment.branch == environment.project.default_branch or environment.environment_type in (
-            EnvironmentType.PRODUCTION,
-            EnvironmentType.STAGING,
-        ):
-            raise Conflict(f"{environment.title} is part of every project and cannot be deleted.")
-        children = environment.children.order_by("title").values_list("title", flat=True)
-        if children:
-            raise Conflict(f"{environment.title} has children: {', '.join(children)}. Delete them first.")
-        if Activity.objects.open().filter(environment=environment).exists():
-            raise Conflict(f"{environment.title} has an activity that has not ended. Wait for it or cancel it.")
+        possible.check(Kind.DELETE, environment)
         activity = activities.create(
             kind=Kind.DELETE,
             project=environment.project,
@@ -171,20 +154,7 @@ def make_row(
     return environment
 
 
-def _check_active(environment: Environment) -> None:
-    environment.refresh_from_db()
-    if not environment.is_active:
-        raise Conflict(f"{environment.title} is inactive: it has nothing to do this with. Activate it first.")
-
-
 def _check_free(project: Project, branch: str) -> None:
     taken = project.environments.filter(name=names.environment_id(branch)).first()
     if taken is not None:
         raise Conflict(f"The environment {taken.title} has that name already.", field="branch")
-
-
-def _last_used(environment: Environment) -> str:
-    release = Release.objects.filter(environment=environment, state=Release.State.LIVE).first()
-    if release is None or release.live_at is None:
-        return "being activated"
-    return f"last deployed {timezone.localtime(release.live_at):%-d %B, %H:%M}"

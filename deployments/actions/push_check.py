@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments import push_options
-from deployments.actions.environments import check_room
+from deployments.actions.possible import check_room
 from deployments.push_options import shown
 from environments import access, manifest, names, repositories, runtimes
 from environments.backing import fitness

@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from deployments import live
 from deployments.actions import activities
-from deployments.actions.environments import check_room, make_row
+from deployments.actions.environments import make_row
+from deployments.actions.possible import check_room
 from deployments.actions.push_check import Check, PushRefused, RefUpdate
 from deployments.enums import Kind
 from deployments.models import Activity, Push

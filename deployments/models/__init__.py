@@ -2,6 +2,7 @@ from deployments.models.activity import Activity
 from deployments.models.log_chunk import LogChunk
 from deployments.models.push import Push
 from deployments.models.release import Release
+from deployments.models.round import Round
 from deployments.models.step import Step
 
-__all__ = ["Activity", "LogChunk", "Push", "Release", "Step"]
+__all__ = ["Activity", "LogChunk", "Push", "Release", "Round", "Step"]

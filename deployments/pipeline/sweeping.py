@@ -20,7 +20,7 @@ from deployments import dispatch, state
 from deployments.enums import Fault, State, StepState
 from deployments.logs import LogWriter
 from deployments.models import Activity, Step
-from deployments.pipeline import procedures, runner
+from deployments.pipeline import procedures, rounds, runner
 from deployments.pipeline.context import RED
 from deployments.pipeline.keeper import Keeper
 from deployments.redaction import Redactor
@@ -49,7 +49,8 @@ def sweep() -> None:
 
 @contextmanager
 def meanwhile() -> Iterator[None]:
-    """Sweep now and then while the body runs: when all workers are at work for long, other sweeps wait behind them."""
+    """Sweep and look at what is due now and then while the body runs: when all workers are at work for long, what they
+    would be sent for that waits behind it."""
     ended = threading.Event()
 
     def keep_sweeping() -> None:
@@ -57,6 +58,7 @@ def meanwhile() -> Iterator[None]:
             while not ended.wait(2 * settings.SWEEP):
                 try:
                     sweep()
+                    rounds.run_due()
                 except Exception:
                     logger.exception("A sweep failed; the next one tries again")
         finally:

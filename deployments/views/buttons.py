@@ -1,61 +1,91 @@
 """The buttons of an environment's page: which there are, and why one of them cannot be pressed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from deployments.actions import possible
+from deployments.actions.activities import NEEDED
+from deployments.actions.possible import Situation, Use
+from deployments.enums import Kind
 from deployments.views.frame import Frame
 from deployments.views.nodes import Node
 from environments.models import Environment
 from portal.enums import EnvironmentType
-from portal.permissions import Permission
 
 
 @dataclass(frozen=True)
 class Button:
+    kind: Kind
     view: str  # name of its URL
     label: str
     icon: str
-    right: Permission
+    shown: Callable[[Frame, Environment], bool]
     post: bool = False  # acts at once; the others open a page
     primary: bool = False
     why_not: str = ""
 
 
-BRANCH = Button("environment_branch", "New branch", "git-branch", Permission.BRANCH)
-DEACTIVATE = Button("environment_deactivate", "Deactivate", "power", Permission.OPERATE)
-REDEPLOY = Button("environment_redeploy", "Redeploy", "rotate-cw", Permission.OPERATE, post=True)
-DELETE = Button("environment_delete", "Delete", "trash-2", Permission.DELETE)
-ACTIVATE = Button("environment_activate", "Activate", "play", Permission.OPERATE, post=True, primary=True)
+def _always(frame: Frame, environment: Environment) -> bool:
+    return True
+
+
+def _active(frame: Frame, environment: Environment) -> bool:
+    return environment.is_active
+
+
+def _inactive(frame: Frame, environment: Environment) -> bool:
+    return environment.status == Environment.Status.INACTIVE
+
+
+def _can_go(frame: Frame, environment: Environment) -> bool:
+    return _active(frame, environment) and environment.environment_type is not EnvironmentType.PRODUCTION
+
+
+def _can_be_deleted(frame: Frame, environment: Environment) -> bool:
+    own = environment.environment_type is EnvironmentType.INTEGRATION
+    return _inactive(frame, environment) and own and environment.branch != frame.project.default_branch
+
+
+BUTTONS = (
+    Button(Kind.BRANCH, "environment_branch", "New branch", "git-branch", _always),
+    Button(Kind.DEACTIVATE, "environment_deactivate", "Deactivate", "power", _can_go),
+    Button(Kind.REDEPLOY, "environment_redeploy", "Redeploy", "rotate-cw", _active, post=True),
+    Button(Kind.DELETE, "environment_delete", "Delete", "trash-2", _can_be_deleted),
+    Button(Kind.ACTIVATE, "environment_activate", "Activate", "play", _inactive, post=True, primary=True),
+)
 
 
 def offered(frame: Frame, node: Node) -> list[Button]:
+    now = situation(frame, node)
+    shown = [button for button in BUTTONS if button.shown(frame, node.environment)]
+    return [replace(button, why_not=why_not(node, now, button.kind)) for button in shown]
+
+
+def why_not(node: Node, now: Situation, kind: Kind) -> str:
+    """Empty when the person may and it is possible. The actions decide again: this is for the eye."""
+    return node.why_not(NEEDED[kind]) or possible.why_not(kind, now)
+
+
+def situation(frame: Frame, node: Node) -> Situation:
+    """What the rules look at, of what the frame knows already. Environments that the person does not see have no
+    title here."""
     environment = node.environment
-    integration = environment.environment_type is EnvironmentType.INTEGRATION
-    shown = [BRANCH]
-    if environment.is_active:
-        if environment.environment_type is not EnvironmentType.PRODUCTION:
-            shown.append(DEACTIVATE)
-        shown.append(REDEPLOY)
-    elif environment.status == Environment.Status.INACTIVE:
-        if integration and environment.branch != frame.project.default_branch:
-            shown.append(DELETE)
-        shown.append(ACTIVATE)
-    return [replace(button, why_not=_why_not(frame, node, button)) for button in shown]
+    seen = [each for each in frame.nodes if each is not node and _takes_a_place(each)]
+    own = environment.environment_type is EnvironmentType.INTEGRATION and environment.is_active
+    hidden = frame.integration_active - own - sum(each.environment.is_active for each in seen)
+    taken = [Use(each.environment.title, each.live_at, each.environment.visited_at) for each in seen]
+    return Situation(
+        environment=environment,
+        project=frame.project,
+        children=[child.environment.title for child in node.children],
+        open={Kind(node.open_kind)} if node.open_kind else (),
+        taken=possible.in_order(taken) + [Use("one that you cannot see", None, None, hidden=True)] * max(hidden, 0),
+        live=node.live_number is not None,
+    )
 
 
-def _why_not(frame: Frame, node: Node, button: Button) -> str:
-    """Empty when it can be pressed. The actions decide again: this is for the eye."""
-    reason = node.why_not(button.right)
-    if reason:
-        return reason
-    project, environment = frame.project, node.environment
-    full = frame.integration_active >= project.max_active_integration
-    if button is ACTIVATE and environment.environment_type is EnvironmentType.INTEGRATION and full:
-        return (
-            f"{project.title} has {frame.integration_active} active Integration environments, which is its limit. "
-            "Deactivate one first."
-        )
-    if button is DELETE and node.children:
-        return (
-            f"It has children ({', '.join(child.environment.title for child in node.children[:5])}). Delete them first."
-        )
-    return ""
+def _takes_a_place(node: Node) -> bool:
+    environment = node.environment
+    return environment.environment_type is EnvironmentType.INTEGRATION and (
+        environment.is_active or node.open_kind == Kind.ACTIVATE
+    )

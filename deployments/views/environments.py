@@ -27,14 +27,12 @@ def environment(request: HttpRequest, project_id: str, name: str) -> HttpRespons
     shown = node.environment
     release = Release.objects.filter(environment=shown, state=Release.State.LIVE).select_related("activity").first()
     latest = Activity.objects.filter(environment=shown).select_related("environment", "project")[:_FEED]
-    return frame.page(
+    return frame.environment_page(
         request,
         "environments/environment.html",
         framed,
-        frame.Crumb(shown.title),
-        here=shown.name,
-        node=node,
-        environment=shown,
+        node,
+        tab="environment",
         release=release,
         reused=_build_reused(release),
         urls=_urls(shown, release),

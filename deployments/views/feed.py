@@ -27,6 +27,13 @@ _VERBS = {
     Kind.REDEPLOY: ("redeployed", "redeploy", "Redeploy"),
     Kind.BRANCH: ("created the branch", "create the branch", "Create branch"),
     Kind.DELETE: ("deleted", "delete", "Delete"),
+    Kind.MERGE: ("merged", "merge", "Merge"),
+    Kind.SYNCHRONIZE: ("synchronized", "synchronize", "Synchronize"),
+    Kind.PAUSE: ("paused", "pause", "Pause"),
+    Kind.RESUME: ("resumed", "resume", "Resume"),
+    Kind.BACKUP: ("backed up", "back up", "Back up"),
+    Kind.RESTORE: ("restored", "restore", "Restore"),
+    Kind.CRON: ("ran a cron on", "run a cron on", "Run a cron on"),
 }
 
 

@@ -14,8 +14,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from deployments.views import nodes
+from deployments.views import nodes, tabs
 from deployments.views.nodes import Node
+from deployments.views.tabs import Link
 from environments.models import Environment, EnvironmentAccess
 from portal.access import permissions_on
 from portal.enums import EnvironmentRole, EnvironmentType, ProjectRole
@@ -127,13 +128,24 @@ def page(
     status: int = 200,
     place: str = "",
     here: str = "",
+    tabs: Sequence[Link] = (),
     **context: Any,
 ) -> HttpResponse:
     """Render a page of a project inside its frame. `here` is the name of the environment that the page is about."""
     project, frame.here = frame.project, here
     trail = [Crumb(project.title, reverse("project", args=[project.pk])), *crumbs]
-    shared = {"project": project, "sidebar": frame, "crumbs": trail, "place": place, "here": here}
+    shared = {"project": project, "sidebar": frame, "crumbs": trail, "place": place, "here": here, "tabs": tabs}
     return render(request, template, {**shared, **context}, status=status)
+
+
+def environment_page(
+    request: HttpRequest, template: str, frame: Frame, node: Node, *crumbs: Crumb, tab: str, **context: Any
+) -> HttpResponse:
+    """Render one of the pages about an environment. `tab` is the name of the page's URL, see tabs.TABS."""
+    environment = node.environment
+    trail = [Crumb(environment.title, node.url if crumbs else ""), *crumbs]
+    shared = {"node": node, "environment": environment, "tabs": tabs.of(node, tab), "here": environment.name}
+    return page(request, template, frame, *trail, **{**shared, **context})
 
 
 def load(request: HttpRequest, project_id: str) -> Frame:

@@ -22,6 +22,13 @@ _BUSY = {
     Kind.DEACTIVATE: "deactivating",
     Kind.BRANCH: "branching",
     Kind.DELETE: "deleting",
+    Kind.MERGE: "merging",
+    Kind.SYNCHRONIZE: "synchronizing",
+    Kind.PAUSE: "pausing",
+    Kind.RESUME: "waking up",
+    Kind.BACKUP: "backing up",
+    Kind.RESTORE: "restoring",
+    Kind.CRON: "running a cron",
 }
 
 

@@ -35,6 +35,7 @@ class Environment(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     deployed_at = models.DateTimeField(null=True, blank=True)
     visited_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)  # active, but its processes are stopped until it is woken
 
     objects = EnvironmentQuerySet.as_manager()
 
@@ -60,6 +61,10 @@ class Environment(models.Model):
     @property
     def is_active(self) -> bool:
         return self.status == self.Status.ACTIVE
+
+    @property
+    def is_paused(self) -> bool:
+        return self.is_active and self.paused_at is not None
 
     @property
     def host(self) -> str:

@@ -4,6 +4,7 @@ A Runtime is a set of small verbs, each safe to repeat: doing it twice leaves th
 knows the database, HTTP, or who asked.
 """
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,6 +175,10 @@ class Runtime(Protocol):
 
     def remove(self, place: Place) -> None:
         """Remove the environment whole: releases, services, mounts, logs, sockets."""
+        ...
+
+    def connect(self, place: Place, address: str, port: int) -> socket.socket:
+        """A TCP connection made from inside the environment, to one of its own services or apps. Raises OSError."""
         ...
 
     def releases(self, place: Place) -> Sequence[int]:

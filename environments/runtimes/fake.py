@@ -122,6 +122,9 @@ class FakeRuntime:
             shutil.rmtree(self._environment(place), ignore_errors=True)
             shutil.rmtree(self._home.sockets(place.key), ignore_errors=True)
 
+    def connect(self, place: Place, address: str, port: int) -> socket.socket:
+        return socket.create_connection((address, port), timeout=5)
+
     def releases(self, place: Place) -> Sequence[int]:
         return sorted(int(path.name) for path in self._environment(place).glob("releases/*"))
 

@@ -66,5 +66,5 @@ def test_every_task_name_and_entry_of_the_timetable_has_its_door() -> None:
     from deployments import tasks
 
     doors = {task.name for task in (tasks.run, tasks.sweep, tasks.reconcile, tasks.prepare)}
-    assert doors == {dispatch.RUN, dispatch.SWEEP, dispatch.RECONCILE, dispatch.PREPARE}
+    assert doors == {dispatch.RUN, dispatch.SWEEP, dispatch.RECONCILE, dispatch.ROUNDS, dispatch.PREPARE}
     assert set(dispatch.TIMETABLE) == {dispatch.SWEEP, dispatch.RECONCILE}

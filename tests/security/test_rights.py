@@ -87,6 +87,14 @@ def on_running(world: World) -> list[Any]:
     return [world.project.pk, world.running.pk]
 
 
+def on_title(world: World) -> list[Any]:
+    return [*on_active(world), "title"]
+
+
+def on_general(world: World) -> list[Any]:
+    return [*on_project(world), "general"]
+
+
 def confirm(world: World) -> dict[str, Any]:
     return {"confirm": world.environment.name, "name": world.environment.name}
 
@@ -122,6 +130,10 @@ DOORS = [
     Door("environment_delete", OPERATE, on_environment, "POST", confirm),
     Door("environment_branch", SEE, on_active),
     Door("environment_branch", PUSH, on_active, "POST", branch, refused=400),
+    Door("environment_settings", SEE, on_active),
+    Door("environment_settings_save", OPERATE, on_title, "POST", lambda world: {"title": "New title"}),
+    Door("project_settings", IN_PROJECT, on_project),
+    Door("project_settings_save", OWNERS, on_general, "POST", lambda world: {"title": "x"}, refused=403),
     Door("visit_start", SEE, data=lambda world: {"environment": world.environment.pk, "to": "/"}),
     Door("visit_enter", set()),
     Door("visit_check", set(), refused=401),
@@ -200,7 +212,7 @@ def expected(door: Door, role: str) -> str:
     if role == "anonymous":
         return "sign in"
     takes_environment = (
-        door.arguments in (on_environment, on_active, on_failed, on_running) or door.name == "visit_start"
+        door.arguments in (on_environment, on_active, on_title, on_failed, on_running) or door.name == "visit_start"
     )
     if role == "stranger" or (role == "nobody" and takes_environment) or door.refused == 404:
         return "hidden"

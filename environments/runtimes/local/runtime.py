@@ -1,6 +1,7 @@
 """The verbs of the `local` runtime."""
 
 import secrets
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from environments.runtimes.local.watching import Crashes, logged
 from portal.paths import Home
 
 _POST_START_LIMIT = 300.0  # seconds
+_CONNECT_LIMIT = 10.0
 _KILLED_AFTER = 3.0  # seconds that programs of an environment that is being removed get to end
 
 
@@ -130,6 +132,9 @@ class LocalRuntime:
             self._supervisor.remove(group, patience=_KILLED_AFTER)
         throw_away(self._home, [layout.folder, layout.sockets])
         sandbox.remove_groups(f"e{place.key}")
+
+    def connect(self, place: Place, address: str, port: int) -> socket.socket:
+        return socket.create_connection((address, port), timeout=_CONNECT_LIMIT)
 
     def releases(self, place: Place) -> Sequence[int]:
         layout = self._layout(place)

@@ -1,0 +1,44 @@
+"""What is looked at again and again, beside the sweep and the reconciler: one short function each, safe to repeat.
+
+Every worker asks often what is due; the database's clock decides, so each round is begun once however many ask. What
+takes long is not done here: a round asks for an activity instead.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models.functions import Now
+
+from deployments.models import Round
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Due:
+    name: str  # stable
+    every: float  # seconds
+    run: Callable[[], None]
+
+
+ROUNDS: tuple[Due, ...] = ()
+
+
+def run_due() -> None:
+    for due in ROUNDS:
+        if _begin(due):
+            try:
+                due.run()
+            except Exception:
+                logger.exception("The round %s failed; it is tried again in %g s", due.name, due.every)
+
+
+def _begin(due: Due) -> bool:
+    """Whether its time has come, and nobody else was faster."""
+    _, first = Round.objects.get_or_create(name=due.name, defaults={"begun_at": Now()})
+    if first:
+        return True
+    late = Round.objects.filter(name=due.name, begun_at__lte=Now() - timedelta(seconds=due.every))
+    return bool(late.update(begun_at=Now()))

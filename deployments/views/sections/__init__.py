@@ -1,0 +1,11 @@
+"""The cards of the settings pages, in the order in which they are shown. One module for what belongs together."""
+
+from collections.abc import Sequence
+
+from deployments.views.sections import general
+from deployments.views.sections.base import Place, Section
+
+__all__ = ["ENVIRONMENT", "PROJECT", "Place", "Section"]
+
+ENVIRONMENT: Sequence[Section] = (general.EnvironmentTitle(),)
+PROJECT: Sequence[Section] = (general.ProjectGeneral(),)
