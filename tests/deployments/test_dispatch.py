@@ -65,6 +65,6 @@ def test_a_broker_that_is_away_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) 
 def test_every_task_name_and_entry_of_the_timetable_has_its_door() -> None:
     from deployments import tasks
 
-    doors = {task.name for task in (tasks.run, tasks.sweep, tasks.reconcile, tasks.prepare)}
+    doors = {task.name for task in (tasks.run, tasks.sweep, tasks.reconcile, tasks.run_rounds, tasks.prepare)}
     assert doors == {dispatch.RUN, dispatch.SWEEP, dispatch.RECONCILE, dispatch.ROUNDS, dispatch.PREPARE}
-    assert set(dispatch.TIMETABLE) == {dispatch.SWEEP, dispatch.RECONCILE}
+    assert set(dispatch.TIMETABLE) == {dispatch.SWEEP, dispatch.RECONCILE, dispatch.ROUNDS}
