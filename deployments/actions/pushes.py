@@ -108,6 +108,13 @@ def record(push: Push | str, moved: Collection[str] | None = None) -> list[Activ
     return list(Activity.objects.filter(pk__in=[plan["activity"] for plan in row.updates if plan.get("activity")]))
 
 
+def has_unrecorded(project: Project) -> bool:
+    """Whether `reconcile_refs` would find something to do."""
+    stale = timezone.now() - _STALE
+    left = Push.objects.filter(project=project, recorded_at=None, created_at__lt=stale)
+    return left.exists() or bool(_unrecorded(project))
+
+
 def reconcile_refs(project: Project) -> list[Activity]:
     """Bring activities and environments to what the refs say: pushes that were never recorded, heads nobody recorded.
 

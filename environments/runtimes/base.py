@@ -5,7 +5,7 @@ knows the database, HTTP, or who asked.
 """
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -118,6 +118,15 @@ class Probe:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Stray:
+    """Something on the runtime that belongs to no environment, or to no service that its environment has."""
+
+    what: str  # "The program group e12-r3"
+    age: float  # seconds since it last changed
+    remove: Callable[[], None]
+
+
 class Runtime(Protocol):
     name: str
 
@@ -139,6 +148,10 @@ class Runtime(Protocol):
 
     def provision(self, spec: ServiceSpec, watch: Watch) -> None:
         """Make the service when it does not exist, start it when it does not run, and wait until it answers."""
+        ...
+
+    def answers(self, spec: ServiceSpec) -> bool:
+        """Whether the service answers a real query now."""
         ...
 
     def remove_service(self, spec: ServiceSpec) -> None: ...
@@ -183,6 +196,10 @@ class Runtime(Protocol):
 
     def releases(self, place: Place) -> Sequence[int]:
         """Numbers of the releases that have anything on the runtime, running or not."""
+        ...
+
+    def strays(self, known: Mapping[Place, Collection[str] | None]) -> Sequence[Stray]:
+        """What is on the runtime beside these environments and their services (None: whatever it has is its own)."""
         ...
 
     def healthy(self, release: ReleaseSpec) -> bool:

@@ -13,13 +13,14 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from environments import process
 from environments.process import Stopped, Watch
-from environments.runtimes.base import BuildSpec, Place, Probe, ReleaseSpec, RuntimeFailure, ServiceSpec
+from environments.runtimes.base import BuildSpec, Place, Probe, ReleaseSpec, RuntimeFailure, ServiceSpec, Stray
 from portal.paths import Home
 
 _LOOK = 0.02  # seconds
@@ -78,6 +79,9 @@ class FakeRuntime:
         with self._verb("provision", spec.place, watch=watch):
             self._write(self._service(spec), json.dumps({"engine": spec.engine, "address": spec.address}))
 
+    def answers(self, spec: ServiceSpec) -> bool:
+        return self._service(spec).exists()
+
     def remove_service(self, spec: ServiceSpec) -> None:
         with self._verb("remove_service", spec.place):
             self._service(spec).unlink(missing_ok=True)
@@ -128,6 +132,18 @@ class FakeRuntime:
     def releases(self, place: Place) -> Sequence[int]:
         return sorted(int(path.name) for path in self._environment(place).glob("releases/*"))
 
+    def strays(self, known: Mapping[Place, Collection[str] | None]) -> Sequence[Stray]:
+        services = {place.key: names for place, names in known.items()}
+        found = []
+        for folder in (self._root / "environments").glob("*"):
+            key = int(folder.name)
+            if key not in services:
+                found.append(self._stray(f"The environment {key}", folder))
+            elif (names := services[key]) is not None:
+                unasked = [path for path in folder.glob("services/*") if path.name not in names]
+                found += [self._stray(f"The service {path.name} of environment {key}", path) for path in unasked]
+        return found
+
     def healthy(self, release: ReleaseSpec) -> bool:
         return (self._release(release.place, release.number) / "started").exists() and self.front(release).exists()
 
@@ -135,6 +151,11 @@ class FakeRuntime:
         return sorted(path.name for path in self._environment(place).glob("services/*"))
 
     # -- how --------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _stray(what: str, path: Path) -> Stray:
+        remove = partial(shutil.rmtree, path, ignore_errors=True) if path.is_dir() else path.unlink
+        return Stray(what, time.time() - path.stat().st_mtime, remove)
 
     def _environment(self, place: Place) -> Path:
         return self._root / "environments" / str(place.key)

@@ -33,6 +33,16 @@ def instance() -> Iterator[Instance]:
         yield started
 
 
+@pytest.fixture(autouse=True)
+def _sound(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test the doctor looks at the instance that it used."""
+    used = [name for name in ("instance", "rough") if name in request.fixturenames]
+    started: list[Instance] = [request.getfixturevalue(name) for name in used]
+    yield
+    for each in started:
+        each.check_sound()
+
+
 @pytest.fixture(scope="session")
 def mara(instance: Instance) -> Person:
     return first_owner(instance)

@@ -85,6 +85,19 @@ class Instance:
         """Run Python inside the portal, for what a test needs to know and no page shows."""
         return self.launcher("manage", "shell", "--no-imports", "--verbosity", "0", "-c", code)
 
+    def wrong(self) -> list[str]:
+        """What the doctor finds."""
+        output = self.launcher("manage", "doctor", "--json", check=False)
+        return [finding["found"] for finding in json.loads(output[output.index("{") :])["wrong"]]
+
+    def check_sound(self, seconds: float = 90) -> None:
+        """Whatever was done to it: in the end everything is as it should be, and nothing is left over."""
+        wrong: list[str] = []
+        deadline = time.monotonic() + seconds
+        while wrong := self.wrong():
+            assert time.monotonic() < deadline, f"the doctor finds: {wrong}"
+            time.sleep(1)
+
     def query(self, expression: str) -> object:
         prelude = "import json;" + "".join(
             f"from {app}.models import *;" for app in ("portal", "environments", "deployments")

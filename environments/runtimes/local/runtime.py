@@ -2,14 +2,14 @@
 
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from environments import backing, process
 from environments.process import TimedOut, Watch
-from environments.runtimes.base import BuildSpec, Place, Probe, ReleaseSpec, RuntimeFailure, ServiceSpec
-from environments.runtimes.local import languages, nginx, probe, sandbox
+from environments.runtimes.base import BuildSpec, Place, Probe, ReleaseSpec, RuntimeFailure, ServiceSpec, Stray
+from environments.runtimes.local import languages, nginx, probe, sandbox, strays
 from environments.runtimes.local.build import Builder, BuildLimits
 from environments.runtimes.local.layout import Layout, throw_away
 from environments.runtimes.local.programs import Plan
@@ -60,6 +60,9 @@ class LocalRuntime:
     def provision(self, spec: ServiceSpec, watch: Watch) -> None:
         sandbox.refuse_root()
         self._services.provision(self._layout(spec.place), spec, watch)
+
+    def answers(self, spec: ServiceSpec) -> bool:
+        return backing.engine_for(spec.asked).ready(spec, self._layout(spec.place).sockets)
 
     def remove_service(self, spec: ServiceSpec) -> None:
         self._services.remove(self._layout(spec.place), spec)
@@ -143,6 +146,9 @@ class LocalRuntime:
         for folder in (layout.releases, layout.sockets):
             names += [path.name for path in folder.iterdir()] if folder.is_dir() else []
         return sorted({int(name) for name in names if name.isdigit()})
+
+    def strays(self, known: Mapping[Place, Collection[str] | None]) -> Sequence[Stray]:
+        return strays.find(self._home, self._supervisor, known)
 
     def healthy(self, release: ReleaseSpec) -> bool:
         names = self._plan(release).names()

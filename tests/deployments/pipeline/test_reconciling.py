@@ -173,6 +173,25 @@ def test_what_no_activity_will_end_is_given_back(engine: Engine) -> None:
     assert project.state == Project.State.FAILED
 
 
+def test_programs_and_data_that_belong_to_nothing_are_removed_once_they_have_settled(engine: Engine) -> None:
+    engine.run(engine.ask(Kind.ACTIVATE))
+    gone = engine.runtime._environment(Place("x", "gone", 987654))
+    unasked = engine.runtime._environment(specs.place_of(engine.environment)) / "services" / "old"
+    (gone / "releases" / "1").mkdir(parents=True)
+    unasked.mkdir(parents=True)
+    assert reconciling.reconcile() == []
+    for path in (gone, unasked):
+        age(path)
+    activity = engine.ask(Kind.REDEPLOY)
+    Activity.objects.filter(pk=activity.pk).update(state=State.RUNNING)
+    assert reconciling.reconcile() == ["The environment 987654 belonged to nothing and is removed"]
+    Activity.objects.filter(pk=activity.pk).update(state=State.FAILED)
+    assert len(reconciling.reconcile()) == 1
+    assert not gone.exists()
+    assert not unasked.exists()
+    check_serving(engine, 1)
+
+
 def test_branches_that_never_ran_cost_nothing(engine: Engine, django_assert_max_num_queries: Any) -> None:
     engine.run(engine.ask(Kind.ACTIVATE))
     with CaptureQueriesContext(connection) as before:
