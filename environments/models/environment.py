@@ -19,6 +19,12 @@ class Environment(models.Model):
         ACTIVE = "active"
         DELETING = "deleting"
 
+    class Removal(models.TextChoices):
+        """Why Slipway itself removes it."""
+
+        UNUSED = "unused"
+        MERGED = "merged"
+
     project = models.ForeignKey("portal.Project", on_delete=models.CASCADE, related_name="environments")
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
     branch = models.CharField(max_length=200)  # Git's name, as it was pushed
@@ -30,7 +36,15 @@ class Environment(models.Model):
     head_commit = models.CharField(max_length=40, blank=True)  # what an activity last recorded for the branch
     ahead = models.PositiveIntegerField(null=True, blank=True)  # commits that its parent lacks, see environments.drift
     behind = models.PositiveIntegerField(null=True, blank=True)  # commits of its parent that it lacks
+    files_touched = models.PositiveIntegerField(null=True, blank=True)  # that its commits change
+    configuration_drift = models.JSONField(default=list, blank=True)  # what is configured otherwise: ["service db"]
     drift_of = models.CharField(max_length=83, blank=True)  # "<its head>...<its parent's>" that they were counted for
+    data_source = models.CharField(max_length=200, blank=True)  # where its data came from: "Copy of Staging"
+    data_at = models.DateTimeField(null=True, blank=True)  # the instant that its data is of, where it was copied
+    lifetime_days = models.PositiveSmallIntegerField(null=True, blank=True)  # unused for so long, it is removed
+    kept_until = models.DateTimeField(null=True, blank=True)  # somebody postponed its removal
+    removal_at = models.DateTimeField(null=True, blank=True)  # when Slipway removes it, as was announced
+    removal_reason = models.CharField(max_length=10, choices=Removal.choices, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     deployed_at = models.DateTimeField(null=True, blank=True)

@@ -33,6 +33,7 @@ class Project(models.Model):
     default_branch = models.CharField(max_length=255, default="master")
     timezone = models.CharField(max_length=64, default="UTC")
     max_active_integration = models.PositiveIntegerField(default=8)
+    delete_merged = models.BooleanField(default=False)  # branches are deleted a day after their merge
     deploy_key_public = models.TextField(blank=True)  # OpenSSH line to paste at the Git host
     deploy_key_private = models.TextField(blank=True)  # encrypted, see portal.crypto
     entropy = models.CharField(
