@@ -4,50 +4,49 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('environments', '0003_rounds_and_pause'),
+        ("environments", "0003_rounds_and_pause"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='environment',
-            name='configuration_drift',
+            model_name="environment",
+            name="configuration_drift",
             field=models.JSONField(blank=True, default=list),
         ),
         migrations.AddField(
-            model_name='environment',
-            name='data_at',
+            model_name="environment",
+            name="data_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='environment',
-            name='data_source',
+            model_name="environment",
+            name="data_source",
             field=models.CharField(blank=True, max_length=200),
         ),
         migrations.AddField(
-            model_name='environment',
-            name='files_touched',
+            model_name="environment",
+            name="files_touched",
             field=models.PositiveIntegerField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='environment',
-            name='kept_until',
+            model_name="environment",
+            name="kept_until",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='environment',
-            name='lifetime_days',
+            model_name="environment",
+            name="lifetime_days",
             field=models.PositiveSmallIntegerField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='environment',
-            name='removal_at',
+            model_name="environment",
+            name="removal_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='environment',
-            name='removal_reason',
-            field=models.CharField(blank=True, choices=[('unused', 'Unused'), ('merged', 'Merged')], max_length=10),
+            model_name="environment",
+            name="removal_reason",
+            field=models.CharField(blank=True, choices=[("unused", "Unused"), ("merged", "Merged")], max_length=10),
         ),
     ]
