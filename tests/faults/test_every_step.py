@@ -1,0 +1,163 @@
+"""F1 for every kind of activity: a worker that dies at the beginning and at the end of each of its steps.
+
+The process that carries the activity out kills itself, really, with SIGKILL; a sweep finds the lost lease, other
+processes do what is left, and then everything must be as it should be (I2 to I6, by the doctor).
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.db.models.functions import Now
+
+from deployments.actions import environments as actions
+from deployments.actions import projects
+from deployments.enums import Kind, State
+from deployments.models import Activity, Release, Step
+from deployments.pipeline import procedures, reconciling, runner, sweeping
+from deployments.pipeline.context import Context, Part
+from deployments.pipeline.reconciling import leftovers
+from environments.models import Environment
+from tests.deployments.engine import FILES, Engine
+from tests.deployments.conftest import fake_home  # noqa: F401 - a fixture
+from tests.faults.conftest import check_log
+
+pytestmark = pytest.mark.faults
+
+WITH_SERVICES = FILES | {
+    ".platform/services.yaml": "db:\n  type: mariadb:10.11\n",
+    ".platform.app.yaml": FILES[".platform.app.yaml"].replace("web:", "relationships:\n    database: 'db:mysql'\nweb:")
+    + "    post_deploy: |\n        echo deployed\n",
+}
+
+
+def active(engine: Engine) -> Environment:
+    """master, with a release that serves."""
+    assert engine.run(engine.ask(Kind.ACTIVATE)).state == State.SUCCEEDED
+    return engine.environment
+
+
+def inactive_branch(engine: Engine) -> Environment:
+    engine.run(actions.branch(engine.environment, name="feature", by=engine.by))
+    return Environment.objects.get(project=engine.project, branch="feature")
+
+
+def creation(engine: Engine) -> Activity:
+    return projects.create_from_starter(by=engine.by, title="Another", starter="python")[1]
+
+
+def push(engine: Engine) -> Activity:
+    active(engine)
+    return engine.push(WITH_SERVICES | {"serve.py": "print('changed')\n"})
+
+
+# How each kind is asked for, in a project that is ready for it.
+ASK: dict[Kind, Callable[[Engine], Activity]] = {
+    Kind.PROJECT_CREATE: creation,
+    Kind.PUSH: push,
+    Kind.ACTIVATE: lambda engine: engine.ask(Kind.ACTIVATE),
+    Kind.REDEPLOY: lambda engine: actions.redeploy(active(engine), by=engine.by),
+    Kind.DEACTIVATE: lambda engine: actions.deactivate(active(engine), by=engine.by),
+    Kind.BRANCH: lambda engine: actions.branch(engine.environment, name="feature", by=engine.by, activate=True),
+    Kind.DELETE: lambda engine: actions.delete(inactive_branch(engine), by=engine.by),
+}
+
+
+def test_every_kind_is_tried() -> None:
+    assert set(ASK) == set(procedures._PROCEDURES)
+
+
+@pytest.fixture
+def engines(fake_home: object, tmp_path: Path, transactional_db: None) -> Callable[[], Engine]:
+    numbers: Iterator[int] = iter(range(1000))
+
+    def make() -> Engine:
+        folder = tmp_path / str(next(numbers))
+        folder.mkdir()
+        return Engine(folder, WITH_SERVICES)
+
+    return make
+
+
+@pytest.mark.parametrize("when", ["at its beginning", "at its end"])
+@pytest.mark.parametrize("kind", list(ASK), ids=str)
+def test_a_worker_lost_in_any_step_leaves_nothing_half_done(
+    engines: Callable[[], Engine], kind: Kind, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "_SETTLING", 0.0)
+    for number in range(1, 40):
+        engine = engines()
+        activity = ASK[kind](engine)
+        if not _dies(activity, number, when):
+            assert number > 1, "it has no step"
+            activity.refresh_from_db()
+            assert activity.state == State.SUCCEEDED, activity.outcome
+            return
+        _go_on(activity)
+        _check(engine, activity)
+    raise AssertionError("it has no end")
+
+
+def _dies(activity: Activity, number: int, when: str) -> bool:
+    """Carry the activity out in another process, which kills itself in its step of that number; False if it has none."""
+    connection.close()  # the other process needs one of its own
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _deadly(number, when)
+            runner.run(activity.pk, "doomed")
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    return os.WIFSIGNALED(status)
+
+
+def _deadly(number: int, when: str) -> None:
+    usual, seen = runner._run_part, 0
+
+    def run_part(context: Context, part: Part, step: Step) -> None:
+        nonlocal seen
+        seen += 1
+
+        def run(context: Context) -> str | None:
+            note = None if when == "at its beginning" else part.run(context)
+            os.kill(os.getpid(), signal.SIGKILL)
+            return note
+
+        usual(context, replace(part, run=run) if seen == number else part, step)
+
+    runner._run_part = run_part
+
+
+def _go_on(activity: Activity) -> None:
+    """What others do: find the lost lease, end the activity or take it up, do what waits, look after the rest."""
+    Activity.objects.filter(pk=activity.pk, state=State.RUNNING).update(lease_until=Now())
+    sweeping.sweep()
+    for _ in range(30):
+        waiting = Activity.objects.in_turn().order_by("created_at", "sequence").first()
+        if waiting is None:
+            break
+        runner.run(waiting.pk, "another")
+    reconciling.reconcile()
+
+
+def _check(engine: Engine, activity: Activity) -> None:
+    activity.refresh_from_db()
+    assert not Activity.objects.open().exists()
+    assert activity.is_final
+    assert activity.outcome
+    check_log(activity)
+    assert [finding.found for finding in reconciling.examine()] == []
+    for environment in Environment.objects.filter(project=engine.project):
+        live = Release.objects.filter(environment=environment, state=Release.State.LIVE).first()
+        assert environment.is_active == (live is not None), f"{environment}: {environment.status}, {live}"
+        if live is not None and not environment.is_paused:
+            assert engine.served_by(environment) == live.number
+        assert not (
+            environment.status == Environment.Status.INACTIVE and settings.HOME.sockets(environment.pk).exists()
+        )
