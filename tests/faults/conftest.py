@@ -22,6 +22,7 @@ from deployments import dispatch
 from deployments.enums import State
 from deployments.models import Activity, LogChunk
 from portal.paths import Home
+from tests.deployments.conftest import fake_home as fake_home
 from tests.deployments.engine import Engine
 
 LEASE, HEARTBEAT, SWEEP = 1.5, 0.3, 0.5  # seconds; everything else is as in life

@@ -24,7 +24,6 @@ from deployments.pipeline.context import Context, Part
 from deployments.pipeline.reconciling import leftovers
 from environments.models import Environment
 from tests.deployments.engine import FILES, Engine
-from tests.deployments.conftest import fake_home  # noqa: F401 - a fixture
 from tests.faults.conftest import check_log
 
 pytestmark = pytest.mark.faults
@@ -104,7 +103,7 @@ def test_a_worker_lost_in_any_step_leaves_nothing_half_done(
 
 
 def _dies(activity: Activity, number: int, when: str) -> bool:
-    """Carry the activity out in another process, which kills itself in its step of that number; False if it has none."""
+    """Carry the activity out in another process, which kills itself in that step; False if there is none."""
     connection.close()  # the other process needs one of its own
     pid = os.fork()
     if pid == 0:
