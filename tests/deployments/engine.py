@@ -71,7 +71,7 @@ class Engine:
         sha = repositories.create_from_folder(
             other, self._write(files), message="Change", author="Mara", branches=["x"]
         )
-        repositories._git(self.repository, "fetch", "--quiet", str(other), f"+refs/heads/x:refs/heads/{branch}")
+        repositories.plumbing.git(self.repository, "fetch", "--quiet", str(other), f"+refs/heads/x:refs/heads/{branch}")
         return sha
 
     def push(self, files: Mapping[str, str]) -> Activity:

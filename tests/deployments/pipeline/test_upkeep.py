@@ -17,7 +17,7 @@ def held(engine: Engine) -> dict[str, str]:
 
 def collect(engine: Engine) -> None:
     for arguments in (("reflog", "expire", "--expire=now", "--all"), ("gc", "--quiet", "--prune=now")):
-        repositories._git(engine.repository, *arguments)
+        repositories.plumbing.git(engine.repository, *arguments)
 
 
 def test_the_commit_of_a_release_outlives_a_force_push_and_a_collection(engine: Engine) -> None:
@@ -39,7 +39,7 @@ def test_the_commit_of_a_release_outlives_a_force_push_and_a_collection(engine: 
 def test_held_commits_are_not_shown_to_those_who_fetch(engine: Engine, tmp_path: Path) -> None:
     engine.run(engine.ask(Kind.ACTIVATE))
     upkeep.hold(engine.project)
-    listing = repositories._git(engine.repository, "ls-remote", str(engine.repository)).text
+    listing = repositories.plumbing.git(engine.repository, "ls-remote", str(engine.repository)).text
     assert "refs/heads/master" in listing
     assert "refs/slipway" not in listing
 

@@ -1,0 +1,45 @@
+"""A project's Git repository on disk: bare, configured by us, read with GitPython and Git's plumbing."""
+
+from environments.repositories.history import Commit, commits, count_between, is_ancestor, types
+from environments.repositories.making import commit_change, configure, create_from_folder, init, replace
+from environments.repositories.plumbing import ZERO, check_sha, command, environment
+from environments.repositories.refs import (
+    branches,
+    create_branch,
+    delete_branch,
+    head,
+    hold,
+    refs,
+    update_refs,
+)
+from environments.repositories.trees import CONFIG_NAMES, TreeSource, export, tree_id
+from environments.repositories.upkeep import housekeeping
+
+__all__ = [
+    "CONFIG_NAMES",
+    "ZERO",
+    "Commit",
+    "TreeSource",
+    "branches",
+    "check_sha",
+    "command",
+    "commit_change",
+    "commits",
+    "configure",
+    "count_between",
+    "create_branch",
+    "create_from_folder",
+    "delete_branch",
+    "environment",
+    "export",
+    "head",
+    "hold",
+    "housekeeping",
+    "init",
+    "is_ancestor",
+    "refs",
+    "replace",
+    "tree_id",
+    "types",
+    "update_refs",
+]
