@@ -5,5 +5,6 @@ from environments.views import visits
 urlpatterns = [
     path("-/visit/start", visits.start, name="visit_start"),
     path("-/visit/enter", visits.enter, name="visit_enter"),
+    path("-/visit/login", visits.login, name="visit_login"),
     path("-/visit/check", visits.check, name="visit_check"),
 ]

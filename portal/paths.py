@@ -96,3 +96,7 @@ class Home:
     def sockets(self, environment_pk: int) -> Path:
         """Kept apart from the environment's folder because a Unix socket's path has at most 107 bytes."""
         return self.root / "sockets" / str(environment_pk)
+
+    def marks(self, environment_pk: int) -> Path:
+        """What the environment's nginx may see of it, and its apps not: see environments/marks.py."""
+        return self.sockets(environment_pk) / "marks"

@@ -116,7 +116,11 @@ else:
 REDIS_URL = env.str("REDIS_URL", "") or f"unix://{HOME.redis_socket}"
 CACHES = {
     # Per process and small: nothing that matters may live here.
-    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        # Counts of wrong passwords are kept here: nobody shall push them out by making many entries.
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
+    },
 }
 
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]

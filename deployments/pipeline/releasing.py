@@ -15,7 +15,7 @@ from deployments.pipeline import provisioning
 from deployments.pipeline.context import GREEN, Context
 from deployments.pipeline.deployment import Deployment
 from deployments.pipeline.failures import Failure
-from environments import edge
+from environments import edge, marks
 from environments.manifest import App
 from environments.models import Environment, Host
 from environments.routing import platform_routes
@@ -30,6 +30,7 @@ def start(context: Context, deployment: Deployment) -> str | None:
     beside = f" beside v{deployment.replaces}" if deployment.replaces else ""
     context.heading(f"Starting release {release}{beside}")
     context.runtime.place(deployment.spec)
+    marks.refresh(deployment.environment)
     context.runtime.start(deployment.spec)
     for program in deployment.spec.programs:
         context.say(f"{program.name} started")

@@ -78,7 +78,7 @@ def release_spec(release: Release, manifest: Manifest | None = None) -> ReleaseS
         programs=list(making.programs()),
         routes=making.routes,
         hosts={},
-        public=environment.environment_type is EnvironmentType.PRODUCTION,
+        public=environment.is_public,
         portal_url=settings.PUBLIC_URL,
     )
 

@@ -1,7 +1,8 @@
 from environments.models.environment import Environment
 from environments.models.environment_access import EnvironmentAccess
 from environments.models.host import Host
+from environments.models.http_access import HttpAccess
 from environments.models.service import Service
 from environments.models.visit import Visit
 
-__all__ = ["Environment", "EnvironmentAccess", "Host", "Service", "Visit"]
+__all__ = ["Environment", "EnvironmentAccess", "Host", "HttpAccess", "Service", "Visit"]

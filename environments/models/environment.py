@@ -50,6 +50,7 @@ class Environment(models.Model):
     deployed_at = models.DateTimeField(null=True, blank=True)
     visited_at = models.DateTimeField(null=True, blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)  # active, but its processes are stopped until it is woken
+    unlisted = models.BooleanField(default=False)  # Production: kept from search engines, as all others always are
 
     objects = EnvironmentQuerySet.as_manager()
 
@@ -79,6 +80,11 @@ class Environment(models.Model):
     @property
     def is_paused(self) -> bool:
         return self.is_active and self.paused_at is not None
+
+    @property
+    def is_public(self) -> bool:
+        """Open to everyone unless HTTP access says otherwise."""
+        return self.environment_type is EnvironmentType.PRODUCTION
 
     @property
     def host(self) -> str:

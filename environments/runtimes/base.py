@@ -15,6 +15,11 @@ from environments.process import Watch
 from environments.routing import ResolvedRoute
 
 
+# Files in Home.marks of a public environment, looked at with each request: see environments/marks.py.
+ASKED = "asked"  # the portal is asked about visitors
+UNLISTED = "unlisted"  # search engines are asked to stay away
+
+
 class RuntimeFailure(Exception):
     """Something that was run did not do what it must. `error_id` is stable; `message` tells the person what to do."""
 
@@ -98,8 +103,9 @@ class ReleaseSpec:
     programs: Sequence[ProgramSpec]
     routes: Sequence[ResolvedRoute]
     hosts: Mapping[str, str]  # host name -> address, for all its programs
-    public: bool  # false: only for visitors that the portal lets in
+    public: bool  # open to everyone unless the mark ASKED is set; the others always ask the portal
     portal_url: str
+    aliases: Mapping[str, Sequence[str]] = field(default_factory=dict)  # host of routes -> others that mean the same
     version: int = 1
 
     @property

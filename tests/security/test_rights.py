@@ -91,6 +91,10 @@ def on_title(world: World) -> list[Any]:
     return [*on_active(world), "title"]
 
 
+def on_http_access(world: World) -> list[Any]:
+    return [*on_active(world), "http-access"]
+
+
 def on_general(world: World) -> list[Any]:
     return [*on_project(world), "general"]
 
@@ -132,10 +136,12 @@ DOORS = [
     Door("environment_branch", PUSH, on_active, "POST", branch, refused=400),
     Door("environment_settings", SEE, on_active),
     Door("environment_settings_save", OPERATE, on_title, "POST", lambda world: {"title": "New title"}),
+    Door("environment_settings_save", OPERATE, on_http_access, "POST", lambda world: {"mode": "off"}),
     Door("project_settings", IN_PROJECT, on_project),
     Door("project_settings_save", OWNERS, on_general, "POST", lambda world: {"title": "x"}, refused=403),
     Door("visit_start", SEE, data=lambda world: {"environment": world.environment.pk, "to": "/"}),
     Door("visit_enter", set()),
+    Door("visit_login", set(), refused=404),
     Door("visit_check", set(), refused=401),
     Door("account_login", EVERYBODY),
     Door("account_signup", EVERYBODY),

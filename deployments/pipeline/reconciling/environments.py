@@ -13,7 +13,7 @@ from deployments.models import Activity, Release
 from deployments.pipeline import deactivate, specs
 from deployments.pipeline.reconciling.finding import Finding
 from deployments.pipeline.reconciling.leftovers import entries
-from environments import edge
+from environments import edge, marks
 from environments.models import Environment, Service
 from environments.process import Watch
 from environments.runtimes.base import ReleaseSpec, Runtime
@@ -84,6 +84,12 @@ def _serving(environment: Environment, release: Release, runtime: Runtime, servi
         )
     elif services:
         yield from _services(environment, runtime)
+    if not marks.right(environment):
+        yield Finding(
+            f"{environment}: its nginx does not know whether visitors are asked for, or search engines turned away",
+            f"{environment}: its nginx knows again whether visitors are asked for",
+            partial(marks.refresh, environment),
+        )
     hosts, front = specs.hosts_of(environment, spec.routes), runtime.front(spec)
     served = edge.hosts_on(settings.HOME.sockets(environment.pk))
     wrong = [host for host in hosts if served.get(host) != front]
@@ -120,6 +126,7 @@ def _start(environment: Environment, spec: ReleaseSpec, runtime: Runtime) -> Non
     for service in specs.service_specs(environment).values():
         runtime.provision(service, _watch())
     runtime.place(spec)
+    marks.refresh(environment)
     runtime.start(spec)
 
 

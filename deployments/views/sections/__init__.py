@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 
-from deployments.views.sections import general
+from deployments.views.sections import general, visitors
 from deployments.views.sections.base import Place, Section
 
 __all__ = ["ENVIRONMENT", "PROJECT", "Place", "Section"]
 
-ENVIRONMENT: Sequence[Section] = (general.EnvironmentTitle(),)
+ENVIRONMENT: Sequence[Section] = (
+    general.EnvironmentTitle(),
+    visitors.VisitorAccess(),
+    visitors.SearchEngines(),
+)
 PROJECT: Sequence[Section] = (general.ProjectGeneral(),)

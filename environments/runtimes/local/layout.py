@@ -50,6 +50,10 @@ class Layout:
     def sockets(self) -> Path:
         return self.home.sockets(self.place.key)
 
+    @property
+    def marks(self) -> Path:
+        return self.home.marks(self.place.key)
+
     def release_sockets(self, number: int) -> Path:
         return self.sockets / str(number)
 

@@ -54,7 +54,7 @@ class Plan:
         return [*found, self._nginx()]
 
     def place(self) -> None:
-        make_private(self._folder, self._sockets, self._layout.logs)
+        make_private(self._folder, self._sockets, self._layout.logs, self._layout.marks)
         for index, spec in enumerate(self._release.programs):
             make_private(self._sockets / f"a{index}")
             volumes.make_points(spec.slug, self._mounts(spec))
@@ -223,8 +223,9 @@ class Plan:
         upstreams = [nginx.Upstream(f"app{index}", _servers(index, spec)) for index, spec in web]
         config = nginx.write(self._release, sites, upstreams)
         read_only = [(spec.slug, f"/apps/{index}") for index, spec in web]
-        if not self._release.public:
-            read_only.append((self._layout.home.web_socket.parent, nginx.PORTAL.rpartition("/")[0]))
+        read_only.append((self._layout.home.web_socket.parent, nginx.PORTAL.rpartition("/")[0]))
+        if self._release.public:
+            read_only.append((self._layout.marks, nginx.MARKS))
         read_only += [(_MIME_TYPES, "/nginx/mime.types")]
         path = self._folder / "nginx.json"
         name = f"{self._release.group}-nginx"

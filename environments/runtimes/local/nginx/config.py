@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from environments.routing import ResolvedRoute
-from environments.runtimes.base import ReleaseSpec, RuntimeFailure
-from environments.runtimes.local.nginx import redirects
+from environments.runtimes.base import ASKED, UNLISTED, ReleaseSpec, RuntimeFailure
+from environments.runtimes.local.nginx import redirects, transport
 from environments.runtimes.local.nginx.locations import Site, Writer, longest
 from environments.runtimes.local.nginx.quoting import Unsafe, host, literal
 
@@ -15,7 +15,9 @@ SOCKETS = "/run/sockets"
 FRONT = f"{SOCKETS}/front.sock"
 PROBE = f"{SOCKETS}/probe.sock"
 PORTAL = "/run/portal/web.sock"
+MARKS = "/run/marks"
 COOKIE = "slipway_visit"
+_CHALLENGE = 'Basic realm="This site is not public", charset="UTF-8"'
 DRAIN = 30  # seconds that requests in flight get when the release is stopped
 
 _HEAD = """\
@@ -62,6 +64,13 @@ http {{
     map $slipway_scheme $slipway_tls {{ default ""; https on; }}
     map $http_upgrade $slipway_connection {{ default upgrade; "" ""; }}
     map $request_uri $slipway_path {{ "~^(?<slipway_raw>[^?]*)" $slipway_raw; }}
+    map $http_accept $slipway_browser {{ default ""; "~text/html" 1; }}
+    map "$slipway_ask/$slipway_browser/$http_authorization" $slipway_challenge {{
+        default "";
+        "~^login//" '{challenge}';
+        "~^login/1/." '{challenge}';
+    }}
+    map $slipway_login $slipway_authorization {{ default $http_authorization; 1 ""; }}
     map $http_host $slipway_port {{ default {port}; "~:(?<slipway_given>[0-9]+)$" $slipway_given; }}
 {cookies}
     gzip on;
@@ -82,6 +91,7 @@ http {{
     proxy_set_header Upgrade $http_upgrade;
     proxy_set_header Proxy "";
     proxy_set_header Cookie $slipway_cookies;
+    proxy_set_header Authorization $slipway_authorization;
     proxy_set_header X-Forwarded-For $remote_addr;
     proxy_set_header X-Forwarded-Proto $slipway_scheme;
     proxy_set_header X-Forwarded-Host $http_host;
@@ -116,6 +126,7 @@ fastcgi_param SERVER_PORT $slipway_port;
 fastcgi_param SERVER_NAME $host;
 fastcgi_param REDIRECT_STATUS 200;
 fastcgi_param HTTP_PROXY "";
+fastcgi_param HTTP_AUTHORIZATION $slipway_authorization if_not_empty;
 fastcgi_param HTTP_COOKIE $slipway_cookies if_not_empty;
 fastcgi_param HTTP_X_FORWARDED_FOR $remote_addr;
 fastcgi_param HTTP_X_FORWARDED_PROTO $slipway_scheme;
@@ -132,17 +143,25 @@ _VISITORS = """\
     upstream portal {{ server unix:{portal} max_fails=0; }}
 """
 
-# Everyone who comes through the front door is asked for; the answer holds for two seconds and, when the portal is away,
-# for those who were let in less than a minute ago.
+# What the portal says beside yes or no. In the first server too, so that they exist even where there is no route.
+_ANSWERED = """\
+        auth_request_set $slipway_login $upstream_http_x_slipway_login;
+        auth_request_set $slipway_ask $upstream_http_x_slipway_ask;
+"""
+
+# Everyone who comes through the front door is asked for, with all that the answer may depend on; it holds for two seconds
+# and, when the portal is away, for those who were let in less than a minute ago.
 _CHECKED = """\
 auth_request /.slipway/check;
+auth_request_set $slipway_login $upstream_http_x_slipway_login;
+auth_request_set $slipway_ask $upstream_http_x_slipway_ask;
 error_page 401 = @slipway-visit;
-add_header X-Robots-Tag "noindex, nofollow" always;
 location = /.slipway/check {{
     internal;
     if ($slipway_inside) {{
         return 204;
     }}
+{open}\
     client_max_body_size 0;  # the request's own location says how large it may be
     proxy_pass http://portal/-/visit/check;
     proxy_pass_request_body off;
@@ -151,6 +170,7 @@ location = /.slipway/check {{
     proxy_set_header Connection "";
     proxy_set_header Content-Length "";
     proxy_set_header Cookie "{cookie}=$cookie_{cookie}";
+    proxy_set_header Authorization $http_authorization;
     proxy_set_header X-Slipway-Environment "{key}";
     proxy_set_header X-Forwarded-For $remote_addr;
     proxy_set_header X-Forwarded-Proto $slipway_scheme;
@@ -158,29 +178,62 @@ location = /.slipway/check {{
     proxy_read_timeout 10s;
     proxy_buffering on;
     proxy_cache visits;
-    proxy_cache_key "$cookie_{cookie}";
+    proxy_cache_key "$remote_addr $cookie_{cookie} $http_authorization";
     proxy_cache_valid 204 401 2s;
     proxy_cache_lock on;
     proxy_cache_use_stale error timeout http_500 http_502 http_503 http_504;
     proxy_ignore_headers Cache-Control Expires Set-Cookie Vary X-Accel-Expires;
 }}
 location = /.slipway/visit {{
-    auth_request off;
     proxy_pass http://portal/-/visit/enter$is_args$args;
+    proxy_set_header Authorization "";
+{portal}\
+}}
+location = /.slipway/login {{
+    proxy_pass http://portal/-/visit/login$is_args$args;
+    proxy_set_header Authorization $http_authorization;
+{portal}\
+}}
+location @slipway-visit {{
+    auth_request off;
+    default_type text/plain;
+    add_header Cache-Control "no-store" always;
+    add_header WWW-Authenticate $slipway_challenge always;
+{kept}\
+    if ($slipway_ask = wait) {{
+        add_header Retry-After 60 always;
+        return 429 "Too many wrong passwords. Try again in a minute.\n";
+    }}
+    if ($slipway_challenge) {{
+        return 401 "Name and password are needed.\n";
+    }}
+    return 302 {start};
+}}
+"""
+
+# The portal answers here in its own name: at the names of sites it lets nobody sign in.
+_PORTAL = """\
+    auth_request off;
     proxy_pass_request_body off;
-    proxy_set_header Host $http_host;
+    proxy_set_header Host localhost;
     proxy_set_header Connection "";
     proxy_set_header Content-Length "";
     proxy_set_header Cookie "";
     proxy_set_header X-Slipway-Environment "{key}";
     proxy_set_header X-Forwarded-For $remote_addr;
     proxy_set_header X-Forwarded-Proto $slipway_scheme;
-}}
-location @slipway-visit {{
-    auth_request off;
-    add_header Cache-Control "no-store" always;
-    add_header X-Robots-Tag "noindex, nofollow" always;
-    return 302 {start};
+"""
+
+# Production asks only while there is something to ask: a look at a file, instead of a deployment for each change.
+_OPEN = """\
+    if (!-f {marks}/{asked}) {{
+        return 204;
+    }}
+"""
+_LISTED = """\
+set $slipway_robots "";
+if (-f {marks}/{unlisted}) {{
+    set $slipway_robots "noindex, nofollow";
 }}
 """
 
@@ -222,8 +275,7 @@ def _write(release: ReleaseSpec, sites: Mapping[str, Site], upstreams: Sequence[
         f"    upstream {pool.name} {{ {' '.join(f'server {server};' for server in pool.servers)} }}\n"
         for pool in upstreams
     ]
-    if not release.public:
-        pools.append(_VISITORS.format(portal=PORTAL))
+    pools.append(_VISITORS.format(portal=PORTAL))
     parts = [
         _HEAD.format(
             drain=DRAIN,
@@ -231,17 +283,15 @@ def _write(release: ReleaseSpec, sites: Mapping[str, Site], upstreams: Sequence[
             scheme=scheme,
             port=443 if scheme == "https" else 80,
             cookies=_cookie_maps(),
+            challenge=_CHALLENGE,
             upstreams="".join(pools),
         ),
         f"    server {{\n        listen unix:{FRONT} default_server backlog=4096;\n"
-        f"        listen unix:{PROBE} default_server;\n        server_name _;\n        return 404;\n    }}\n",
+        f"        listen unix:{PROBE} default_server;\n        server_name _;\n{_ANSWERED}        return 404;\n    }}\n",
     ]
     by_host: dict[str, list[ResolvedRoute]] = {}
     for route in release.routes:
-        # Where both schemes are served the https one says what is there; the edge redirects.
-        known = [other for other in by_host.setdefault(route.host, []) if other.path == route.path]
-        if not known or route.type == "upstream" != known[0].type:
-            by_host[route.host] = [other for other in by_host[route.host] if other.path != route.path] + [route]
+        by_host.setdefault(route.host, []).append(route)
     for name, routes in by_host.items():
         lines = _server(release, name, routes, sites)
         parts.append("    server {\n" + "".join(f"        {line}\n" for line in lines) + "    }\n")
@@ -249,31 +299,48 @@ def _write(release: ReleaseSpec, sites: Mapping[str, Site], upstreams: Sequence[
 
 
 def _server(release: ReleaseSpec, name: str, routes: Sequence[ResolvedRoute], sites: Mapping[str, Site]) -> list[str]:
-    lines = [f"listen unix:{FRONT};", f"listen unix:{PROBE};", f"server_name {host(name)};"]
-    main = min(routes, key=lambda route: len(route.path))
+    names = " ".join(map(host, [name, *release.aliases.get(name, ())]))
+    lines = [f"listen unix:{FRONT};", f"listen unix:{PROBE};", f"server_name {names};"]
+    served = transport.served(routes)
+    main = min(served, key=lambda route: len(route.path))
     lines.append(f"set $slipway_route {literal(main.original_url)};")
+    lines += transport.to_https(routes)
     count = 0
     later: list[str] = []
-    for route in sorted(routes, key=lambda route: -len(route.path)):
+    for route in sorted(served, key=lambda route: -len(route.path)):
         tests, locations = redirects.partial(route, count)
         count += len(route.redirects.paths)
         lines += tests
         later += locations
+    hsts, kept = transport.strict(main)
+    kept.append('add_header X-Robots-Tag $slipway_robots always;')
+    lines += [*hsts, *_robots(release), *kept, *_checked(release, kept), *_COMMON.splitlines(), *later]
+    return lines + _routes(served, sites, kept)
+
+
+def _robots(release: ReleaseSpec) -> list[str]:
     if not release.public:
-        start = f"{release.portal_url.rstrip('/')}/-/visit/start?environment={release.place.key}&host="
-        target = literal(start)[:-1] + '$host&to=$request_uri"'
-        lines += _CHECKED.format(cookie=COOKIE, key=release.place.key, start=target).splitlines()
-        lines += _COMMON.splitlines()
-    else:
-        lines += _COMMON.replace("    auth_request off;\n", "").splitlines()
-    lines += later
-    return lines + _routes(release, routes, sites)
+        return ['set $slipway_robots "noindex, nofollow";']
+    return _LISTED.format(marks=MARKS, unlisted=UNLISTED).splitlines()
 
 
-def _routes(release: ReleaseSpec, routes: Sequence[ResolvedRoute], sites: Mapping[str, Site]) -> list[str]:
+def _checked(release: ReleaseSpec, kept: Sequence[str]) -> list[str]:
+    key = release.place.key
+    start = f"{release.portal_url.rstrip('/')}/-/visit/start?environment={key}&host="
+    return _CHECKED.format(
+        cookie=COOKIE,
+        key=key,
+        start=literal(start)[:-1] + '$host&to=$request_uri"',
+        open=_OPEN.format(marks=MARKS, asked=ASKED) if release.public else "",
+        portal=_PORTAL.format(key=key),
+        kept="".join(f"    {line}\n" for line in kept),
+    ).splitlines()
+
+
+def _routes(routes: Sequence[ResolvedRoute], sites: Mapping[str, Site], kept: Sequence[str]) -> list[str]:
     lines: list[str] = []
     paths = {_bare(route.path): route for route in routes}
-    writers = {name: Writer(site, not release.public) for name, site in sites.items()}
+    writers = {name: Writer(site, kept) for name, site in sites.items()}
     for path, route in paths.items():
         site = sites.get(route.upstream or "")
         if route.type == "upstream" and site is not None:

@@ -7,7 +7,7 @@ location passes it on to. A location's prefix is not part of the file's path (`/
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from environments.manifest import App, Location, Rule
@@ -81,9 +81,10 @@ class _Effect:
 
 
 class Writer:
-    def __init__(self, site: Site, robots: bool) -> None:
+    def __init__(self, site: Site, kept: Sequence[str]) -> None:
+        """`kept`: the headers of every answer; where a location adds its own, it says them again."""
         self._site = site
-        self._robots = robots
+        self._kept = kept
         self.written = Written()
 
     def write(self, url: str, prefix: str) -> None:
@@ -183,10 +184,8 @@ class Writer:
     def _file_headers(self, effect: _Effect) -> list[str]:
         lines = [f"expires {'-1' if effect.expires < 0 else f'{effect.expires}s'};"]
         lines += [f"add_header {literal(name)} {literal(value)};" for name, value in effect.headers.items()]
-        if effect.headers and self._robots:
-            lines.append(
-                'add_header X-Robots-Tag "noindex, nofollow" always;'
-            )  # one's own headers replace inherited ones
+        if effect.headers:
+            lines += self._kept  # one's own headers replace inherited ones
         return lines
 
     def _request(self, location: Location) -> list[str]:
