@@ -1,7 +1,7 @@
 """HTTP access: who may visit an environment without being a member. Pure: rules and decisions, no database.
 
-An environment asks for a login, or looks at the visitor's address, or both: either one lets in. Of the address rules the
-first that holds the address counts. Addresses that no rule holds are let in only where everybody may come otherwise
+An environment asks for a login, or looks at the visitor's address, or both: either one lets in. Of the address rules
+the first that holds the address counts. Addresses that no rule holds are let in only where everybody may come otherwise
 (Production) and nothing but denials was listed: a list of some who may does not admit the rest.
 """
 

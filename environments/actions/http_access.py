@@ -58,7 +58,7 @@ class Change:
 
 
 def save(environment: Environment, change: Change, *, by: User, address: str = "") -> None:
-    """Raises Missing, Denied, Invalid (fields rules, name, password), Conflict (field confirmed) when it lets nobody in."""
+    """Raises Missing, Denied, Invalid (rules, name or password), Conflict (field confirmed) when nobody gets in."""
     access.check(by, environment, Permission.OPERATE)
     with transaction.atomic():
         Environment.objects.select_for_update().get(pk=environment.pk)

@@ -144,7 +144,10 @@ def _is_login(environment_pk: int, policy: Policy, authorization: str, address: 
     known = cache.get(f"http-login:{environment_pk}:{key}")
     if known is not None:
         return bool(known), False
-    counters = {f"http-wrong:{environment_pk}:{address}": WRONG_BY_ADDRESS, f"http-wrong:{environment_pk}": WRONG_BY_ALL}
+    counters = {
+        f"http-wrong:{environment_pk}:{address}": WRONG_BY_ADDRESS,
+        f"http-wrong:{environment_pk}": WRONG_BY_ALL,
+    }
     if any(cache.get(counter, 0) >= limit for counter, limit in counters.items()):
         return False, True
     right = check_password(password, hashed) if hashed else _take_the_same_time(password)

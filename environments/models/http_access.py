@@ -6,9 +6,7 @@ from environments import http_access
 class HttpAccess(models.Model):
     """What an environment sets about its visitors itself. Without one, the nearest parent that has one counts."""
 
-    environment = models.OneToOneField(
-        "environments.Environment", on_delete=models.CASCADE, related_name="http_access"
-    )
+    environment = models.OneToOneField("environments.Environment", on_delete=models.CASCADE, related_name="http_access")
     enabled = models.BooleanField(default=True)  # false: off here, whatever a parent sets
     rules = models.JSONField(default=list)  # [[allow, network], ...], in order
     logins = models.JSONField(default=dict)  # name -> hash of the password

@@ -14,7 +14,6 @@ from environments.manifest import App, Worker
 from environments.process import Watch
 from environments.routing import ResolvedRoute
 
-
 # Files in Home.marks of a public environment, looked at with each request: see environments/marks.py.
 ASKED = "asked"  # the portal is asked about visitors
 UNLISTED = "unlisted"  # search engines are asked to stay away

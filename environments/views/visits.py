@@ -80,7 +80,9 @@ def _choice(request: HttpRequest, environment: Environment | None) -> HttpRespon
         "login": f"{_site(host)}/.slipway/login?{query}",
         "sign_in": redirect_to_login(request.get_full_path()).url,
     }
-    return render(request, "environments/visit.html", context, headers={"Cache-Control": "no-store"})
+    answer = render(request, "environments/visit.html", context)
+    answer["Cache-Control"] = "no-store"
+    return answer
 
 
 def _site(host: str) -> str:
@@ -97,9 +99,7 @@ def enter(request: HttpRequest) -> HttpResponse:
         message = (
             "This link was used already or is older than a minute. Open the environment from the portal once more:"
         )
-        return HttpResponse(
-            f"{message}\n{settings.PUBLIC_URL}/\n", status=403, content_type=_PLAIN
-        )
+        return HttpResponse(f"{message}\n{settings.PUBLIC_URL}/\n", status=403, content_type=_PLAIN)
     return _let_in(request, secret)
 
 
@@ -115,7 +115,7 @@ def login(request: HttpRequest) -> HttpResponse:
     if cookie is not None:
         return _let_in(request, cookie)
     if verdict is None or not verdict.ask:
-        return HttpResponse("There are no logins here.\n", status=404, content_type=_PLAIN)
+        return HttpResponse("There are no logins here.\n", status=403, content_type=_PLAIN)
     if verdict.ask == "wait":
         answer = HttpResponse("Too many wrong passwords. Try again in a minute.\n", status=429, content_type=_PLAIN)
         answer["Retry-After"] = "60"

@@ -141,7 +141,7 @@ DOORS = [
     Door("project_settings_save", OWNERS, on_general, "POST", lambda world: {"title": "x"}, refused=403),
     Door("visit_start", SEE, data=lambda world: {"environment": world.environment.pk, "to": "/"}),
     Door("visit_enter", set()),
-    Door("visit_login", set(), refused=404),
+    Door("visit_login", set()),
     Door("visit_check", set(), refused=401),
     Door("account_login", EVERYBODY),
     Door("account_signup", EVERYBODY),
@@ -218,7 +218,8 @@ def expected(door: Door, role: str) -> str:
     if role == "anonymous":
         return "sign in"
     takes_environment = (
-        door.arguments in (on_environment, on_active, on_title, on_failed, on_running) or door.name == "visit_start"
+        door.arguments in (on_environment, on_active, on_title, on_http_access, on_failed, on_running)
+        or door.name == "visit_start"
     )
     if role == "stranger" or (role == "nobody" and takes_environment) or door.refused == 404:
         return "hidden"

@@ -24,9 +24,7 @@ class AccessForm(forms.Form):
         max_length=20_000,
         widget=forms.Textarea(attrs={**_QUIET, "rows": 4, "class": "input-mono", "placeholder": "allow 192.0.2.0/24"}),
     )
-    name = forms.CharField(
-        label="New login: name", required=False, max_length=64, widget=forms.TextInput(attrs=_QUIET)
-    )
+    name = forms.CharField(label="New login: name", required=False, max_length=64, widget=forms.TextInput(attrs=_QUIET))
     password = forms.CharField(
         label="New login: password",
         required=False,
@@ -124,9 +122,7 @@ class SearchEngines(Section):
         return SearchForm(data, initial={"unlisted": environment.unlisted or not environment.is_public})
 
     def save(self, place: Place, given: Mapping[str, Any], *, address: str) -> str:
-        actions.list_in_search(
-            _environment(place), unlisted=given["unlisted"], by=place.frame.user, address=address
-        )
+        actions.list_in_search(_environment(place), unlisted=given["unlisted"], by=place.frame.user, address=address)
         return "Search engines are asked to stay away." if given["unlisted"] else "Search engines may come."
 
     def why_not(self, place: Place) -> str:

@@ -132,10 +132,13 @@ def stop_supervisor(process: "subprocess.Popen[bytes]") -> None:
 
 
 class Portal:
-    """Answers what nginx asks the portal about visitors. Cookies in `allowed` may come in."""
+    """Answers what nginx asks the portal about visitors. Cookies and addresses in `allowed` may come in, and so may
+    Authorization headers in `logins`; others are told to `ask`."""
 
     def __init__(self, path: Path) -> None:
         self.allowed: set[str] = set()
+        self.logins: set[str] = set()
+        self.ask = ""
         self.asked: list[dict[str, str]] = []
         portal = self
 
@@ -145,8 +148,15 @@ class Portal:
                     {"path": self.path, **{name.lower(): value for name, value in self.headers.items()}}
                 )
                 cookie = (self.headers.get("Cookie") or "").partition("=")[2]
-                if self.path.startswith("/-/visit/check"):
-                    self.send_response(204 if cookie in portal.allowed else 401)
+                said = self.headers.get("Authorization") or ""
+                if self.path.startswith("/-/visit/check") and said in portal.logins:
+                    self.send_response(204)
+                    self.send_header("X-Slipway-Login", "1")
+                elif self.path.startswith("/-/visit/check"):
+                    come = cookie in portal.allowed or self.headers.get("X-Forwarded-For") in portal.allowed
+                    self.send_response(204 if come else 401)
+                    if not come and portal.ask:
+                        self.send_header("X-Slipway-Ask", portal.ask)
                 else:
                     self.send_response(302)
                     self.send_header("Location", "/inside")

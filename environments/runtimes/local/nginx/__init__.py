@@ -14,4 +14,17 @@ from environments.runtimes.local.nginx.config import (
 from environments.runtimes.local.nginx.locations import Site
 from environments.runtimes.local.nginx.patterns import places, refused
 
-__all__ = ["COOKIE", "DRAIN", "FASTCGI", "FRONT", "MARKS", "PORTAL", "SOCKETS", "Site", "Upstream", "places", "refused", "write"]
+__all__ = [
+    "COOKIE",
+    "DRAIN",
+    "FASTCGI",
+    "FRONT",
+    "MARKS",
+    "PORTAL",
+    "SOCKETS",
+    "Site",
+    "Upstream",
+    "places",
+    "refused",
+    "write",
+]

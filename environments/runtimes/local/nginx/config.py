@@ -149,8 +149,8 @@ _ANSWERED = """\
         auth_request_set $slipway_ask $upstream_http_x_slipway_ask;
 """
 
-# Everyone who comes through the front door is asked for, with all that the answer may depend on; it holds for two seconds
-# and, when the portal is away, for those who were let in less than a minute ago.
+# Everyone who comes through the front door is asked for, with all that the answer may depend on; it holds for two
+# seconds and, when the portal is away, for those who were let in less than a minute ago.
 _CHECKED = """\
 auth_request /.slipway/check;
 auth_request_set $slipway_login $upstream_http_x_slipway_login;
@@ -287,7 +287,8 @@ def _write(release: ReleaseSpec, sites: Mapping[str, Site], upstreams: Sequence[
             upstreams="".join(pools),
         ),
         f"    server {{\n        listen unix:{FRONT} default_server backlog=4096;\n"
-        f"        listen unix:{PROBE} default_server;\n        server_name _;\n{_ANSWERED}        return 404;\n    }}\n",
+        f"        listen unix:{PROBE} default_server;\n        server_name _;\n{_ANSWERED}"
+        "        return 404;\n    }\n",
     ]
     by_host: dict[str, list[ResolvedRoute]] = {}
     for route in release.routes:
@@ -313,7 +314,7 @@ def _server(release: ReleaseSpec, name: str, routes: Sequence[ResolvedRoute], si
         lines += tests
         later += locations
     hsts, kept = transport.strict(main)
-    kept.append('add_header X-Robots-Tag $slipway_robots always;')
+    kept.append("add_header X-Robots-Tag $slipway_robots always;")
     lines += [*hsts, *_robots(release), *kept, *_checked(release, kept), *_COMMON.splitlines(), *later]
     return lines + _routes(served, sites, kept)
 

@@ -44,7 +44,7 @@ def to_https(routes: Sequence[ResolvedRoute]) -> list[str]:
 
 
 def strict(main: ResolvedRoute) -> tuple[list[str], list[str]]:
-    """(what stands in the server, headers of every answer) for `tls.strict_transport_security` of a host's main route."""
+    """(what stands in the server, headers of every answer) for `strict_transport_security` of a host's main route."""
     wish = main.tls.strict_transport_security
     if main.scheme != "https" or wish is None or not wish.enabled:
         return [], []
