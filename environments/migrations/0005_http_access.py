@@ -5,26 +5,32 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('environments', '0004_tree_and_lifetime'),
+        ("environments", "0004_tree_and_lifetime"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='environment',
-            name='unlisted',
+            model_name="environment",
+            name="unlisted",
             field=models.BooleanField(default=False),
         ),
         migrations.CreateModel(
-            name='HttpAccess',
+            name="HttpAccess",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('enabled', models.BooleanField(default=True)),
-                ('rules', models.JSONField(default=list)),
-                ('logins', models.JSONField(default=dict)),
-                ('changed_at', models.DateTimeField(auto_now=True)),
-                ('environment', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='http_access', to='environments.environment')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("enabled", models.BooleanField(default=True)),
+                ("rules", models.JSONField(default=list)),
+                ("logins", models.JSONField(default=dict)),
+                ("changed_at", models.DateTimeField(auto_now=True)),
+                (
+                    "environment",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="http_access",
+                        to="environments.environment",
+                    ),
+                ),
             ],
         ),
     ]
