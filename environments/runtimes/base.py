@@ -132,6 +132,26 @@ class Stray:
     remove: Callable[[], None]
 
 
+@dataclass(frozen=True)
+class Entry:
+    """How somebody wants to be in the sandbox of a program. With neither command nor files: a shell."""
+
+    command: str | None = None  # for bash
+    files: bool = False  # SFTP on standard input and output
+    terminal: str = ""  # its TERM, when all three streams will be a terminal
+    prompt: str = ""  # before each line of an interactive shell; bash's own escapes mean something in it
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A program that waits to be started by whoever asked for it, and what must be cleared away after its end."""
+
+    argv: Sequence[str]
+    place: Place
+    label: str
+    description: Path
+
+
 class Runtime(Protocol):
     name: str
 
@@ -181,6 +201,15 @@ class Runtime(Protocol):
 
         With `log`, what it prints is also added to the program's log of that name: /var/log/deploy.log for "deploy".
         """
+        ...
+
+    def enter(self, release: ReleaseSpec, program: str, entry: Entry) -> Inside:
+        """Prepare a sandbox of its own beside a program: same files, variables, hosts and limits. The caller starts the
+        argument list with its own streams, once, and calls `leave` whether it did or not. Raises RuntimeFailure."""
+        ...
+
+    def leave(self, inside: Inside) -> str:
+        """Clear away what `enter` made, after the program's end. Returns why the runtime ended it, "" when it did not."""
         ...
 
     def front(self, release: ReleaseSpec) -> Path:

@@ -8,8 +8,10 @@ writes its begin and end into a journal, which shows whether two ever ran side b
 """
 
 import contextlib
+import dataclasses
 import json
 import os
+import secrets
 import shutil
 import socket
 import time
@@ -20,10 +22,21 @@ from typing import Any
 
 from environments import process
 from environments.process import Stopped, Watch
-from environments.runtimes.base import BuildSpec, Place, Probe, ReleaseSpec, RuntimeFailure, ServiceSpec, Stray
+from environments.runtimes.base import (
+    BuildSpec,
+    Entry,
+    Inside,
+    Place,
+    Probe,
+    ReleaseSpec,
+    RuntimeFailure,
+    ServiceSpec,
+    Stray,
+)
 from portal.paths import Home
 
 _LOOK = 0.02  # seconds
+_ENTERED = Path(__file__).with_name("fake_program.py")
 
 
 class FakeRuntime:
@@ -112,6 +125,18 @@ class FakeRuntime:
         with self._verb("run", release.place, release.number, watch):
             folder = self._release(release.place, release.number)
             return self._script(script, watch, folder)
+
+    def enter(self, release: ReleaseSpec, program: str, entry: Entry) -> Inside:
+        if program not in [each.name for each in release.programs]:
+            raise RuntimeFailure("runtime-program", f'The release has no program "{program}".', by_user=False)
+        path = self._environment(release.place) / f"entry-{secrets.token_hex(8)}"
+        told = {**dataclasses.asdict(entry), "program": program, "number": release.number}
+        self._write(path, json.dumps(told))
+        return Inside(["/usr/bin/python3", "-IS", str(_ENTERED), str(path)], release.place, path.name, path)
+
+    def leave(self, inside: Inside) -> str:
+        inside.description.unlink(missing_ok=True)
+        return ""
 
     def front(self, release: ReleaseSpec) -> Path:
         return self._home.sockets(release.place.key) / str(release.number) / "front.sock"

@@ -8,8 +8,8 @@ from pathlib import Path
 from environments import process
 from environments.manifest import Mount
 from environments.manifest.cron import resolve as resolve_schedule
-from environments.runtimes.base import ProgramSpec, ReleaseSpec, RuntimeFailure, Sandbox
-from environments.runtimes.local import nginx, php, sandbox, toolbox, volumes
+from environments.runtimes.base import Entry, ProgramSpec, ReleaseSpec, RuntimeFailure, Sandbox
+from environments.runtimes.local import entering, nginx, php, sandbox, toolbox, volumes
 from environments.runtimes.local.layout import Layout, make_private
 from environments.runtimes.local.supervisor import Program
 
@@ -89,10 +89,25 @@ class Plan:
         index, spec = self._find(name)
         label = f"{self._release.group}-{path.stem}"
         files = toolbox.with_script(self._files(spec), script)
-        make_private(self._folder, self._sockets / f"a{index}", self._layout.logs)
-        volumes.make_points(spec.slug, self._mounts(spec))
+        self._make_ready(index, spec)
         sandbox.write(path, self._sandbox(index, spec, toolbox.run_script(), label), self._extras(spec, files))
         return label
+
+    def entered(self, name: str, entry: Entry, path: Path) -> str:
+        """Describe somebody's own sandbox beside a program; returns its label. The description is read once only."""
+        index, spec = self._find(name)
+        # Not below the release's label: it may outlive the release that it was opened on.
+        label = f"e{self._release.place.key}-{path.stem}"
+        self._make_ready(index, spec)
+        box = self._sandbox(index, spec, toolbox.run_script(), label)
+        box = replace(box, env={**box.env, **entering.environment(entry)})
+        files = {**self._files(spec), **entering.files(entry)}
+        sandbox.write(path, box, self._extras(spec, files, unlink=[path]))
+        return label
+
+    def _make_ready(self, index: int, spec: ProgramSpec) -> None:
+        make_private(self._folder, self._sockets / f"a{index}", self._layout.logs)
+        volumes.make_points(spec.slug, self._mounts(spec))
 
     def listens(self, app: str) -> Path | int | None:
         """The Unix socket or the port at which an app must listen; None when nothing of it runs."""

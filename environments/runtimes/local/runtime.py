@@ -8,7 +8,17 @@ from pathlib import Path
 
 from environments import backing, process
 from environments.process import TimedOut, Watch
-from environments.runtimes.base import BuildSpec, Place, Probe, ReleaseSpec, RuntimeFailure, ServiceSpec, Stray
+from environments.runtimes.base import (
+    BuildSpec,
+    Entry,
+    Inside,
+    Place,
+    Probe,
+    ReleaseSpec,
+    RuntimeFailure,
+    ServiceSpec,
+    Stray,
+)
 from environments.runtimes.local import languages, nginx, probe, sandbox, strays
 from environments.runtimes.local.build import Builder, BuildLimits
 from environments.runtimes.local.layout import Layout, throw_away
@@ -112,6 +122,18 @@ class LocalRuntime:
         finally:
             path.unlink(missing_ok=True)
             sandbox.remove_groups(label)
+
+    def enter(self, release: ReleaseSpec, program: str, entry: Entry) -> Inside:
+        sandbox.refuse_root()
+        path = self._layout(release.place).release(release.number) / f"x{secrets.token_hex(8)}.json"
+        label = self._plan(release).entered(program, entry, path)
+        return Inside(sandbox.command(path), release.place, label, path)
+
+    def leave(self, inside: Inside) -> str:
+        inside.description.unlink(missing_ok=True)
+        killed = sandbox.ran_out_of_memory(inside.label)
+        sandbox.remove_groups(inside.label)
+        return f"It ran out of memory: the limit is {self._limits.app_memory // 1024**2} MB." if killed else ""
 
     def front(self, release: ReleaseSpec) -> Path:
         return self._layout(release.place).front(release.number)

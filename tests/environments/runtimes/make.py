@@ -34,6 +34,8 @@ VERBS = (
     "start",
     "probe",
     "run",
+    "enter",
+    "leave",
     "stop",
     "remove",
     "releases",

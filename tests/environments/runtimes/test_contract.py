@@ -1,6 +1,7 @@
 """What every runtime does, the real ones and the fake: each verb, and each of them twice."""
 
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ import pytest
 
 from environments.backing import engine_for
 from environments.process import Stopped, Watch
-from environments.runtimes.base import RuntimeFailure, ServiceSpec
+from environments.runtimes.base import Entry, RuntimeFailure, ServiceSpec
 from tests.environments.backing.servers import free_address
 
 from .apps import FILES, PYTHON
-from .make import Maker
+from .make import Maker, drop_to_user
 
 
 def quiet() -> Watch:
@@ -98,6 +99,36 @@ def test_a_script_runs_beside_the_release_and_tells_its_exit_code(runtime: Any, 
     assert runtime.run(release, "app", "echo migrating", Watch(output=said.append)) == 0
     assert b"migrating" in b"".join(said)
     assert runtime.run(release, "app", "exit 3", quiet()) == 3
+
+
+def enter(runtime: Any, release: Any, entry: Entry, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    inside = runtime.enter(release, "app", entry)
+    try:
+        return subprocess.run([*drop_to_user(), *inside.argv], input=given, capture_output=True, timeout=30)
+    finally:
+        for _ in range(2):
+            assert runtime.leave(inside) == ""
+        assert not inside.description.exists()
+
+
+def test_a_person_gets_a_program_of_their_own_with_its_streams_apart(runtime: Any, maker: Maker) -> None:
+    release = maker.release(PYTHON, FILES)
+    runtime.place(release)
+    said = enter(runtime, release, Entry(command="echo here\nexit 7"))
+    assert (said.returncode, said.stdout, said.stderr) == (7, b"here\n", b"")
+    assert enter(runtime, release, Entry(command="cat"), b"over").stdout == b"over"
+    assert enter(runtime, release, Entry(), b"echo typed\nexit 3\n").returncode == 3
+
+
+def test_what_is_entered_can_be_left_without_having_begun(runtime: Any, maker: Maker) -> None:
+    release = maker.release(PYTHON, FILES)
+    runtime.place(release)
+    inside = runtime.enter(release, "app", Entry(command="echo here"))
+    assert not any("echo here" in word for word in inside.argv)
+    runtime.leave(inside)
+    assert not inside.description.exists()
+    with pytest.raises(RuntimeFailure):
+        runtime.enter(release, "nothing", Entry())
 
 
 def service(maker: Maker) -> ServiceSpec:
