@@ -103,10 +103,7 @@ def system_python() -> str:
 def venv_package() -> list[Package]:
     """Debian ships Python without what `python3 -m venv` needs."""
     python = system_python()
-    if (
-        subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode
-        == 0
-    ):
+    if subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode == 0:
         return []
     if not python.startswith("/usr/bin/"):
         raise Refused(f"{python} has no venv module; run ./slipway with a complete Python 3.11 or newer")

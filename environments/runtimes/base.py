@@ -209,7 +209,7 @@ class Runtime(Protocol):
         ...
 
     def leave(self, inside: Inside) -> str:
-        """Clear away what `enter` made, after the program's end. Returns why the runtime ended it, "" when it did not."""
+        """Clear away what `enter` made, after the program ended. Returns why the runtime ended it, or ""."""
         ...
 
     def front(self, release: ReleaseSpec) -> Path:

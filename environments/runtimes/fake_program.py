@@ -1,6 +1,6 @@
 """What runs "in the sandbox" of the fake runtime: `python3 -IS fake_program.py DESCRIPTION`. Stands alone.
 
-The lines of a command, or of what is typed where there is none: `echo TEXT`, `error TEXT`, `sleep SECONDS`, `exit CODE`,
+The lines of a command, or of its input where there is none: `echo TEXT`, `error TEXT`, `sleep SECONDS`, `exit CODE`,
 `cat` (to the end of the input), `size` (of the terminal), `die NAME` (by this signal), `where` (program, release).
 """
 

@@ -23,7 +23,7 @@ def environment(entry: Entry) -> Mapping[str, str]:
 
 
 def files(entry: Entry) -> dict[str, str]:
-    """Files laid into the sandbox. A command lies in one of them: in an argument everybody on the host could read it."""
+    """Files laid into the sandbox. A command lies in one of them: an argument could be read by everybody."""
     script = f"exec {_WITH_TERMINAL if entry.terminal else ''}{_program(entry)}"
     found = toolbox.with_script({_RC: _rc(entry)}, script)
     return found | ({_COMMAND: entry.command} if entry.command is not None else {})
@@ -32,7 +32,9 @@ def files(entry: Entry) -> dict[str, str]:
 def _program(entry: Entry) -> str:
     if entry.files:
         if not os.access(_SFTP, os.X_OK):
-            message = "SFTP is not installed on this host. Use scp -O or rsync, or ask who runs it for openssh-sftp-server."
+            message = (
+                "SFTP is not installed on this host. Use scp -O or rsync, or ask who runs it for openssh-sftp-server."
+            )
             raise RuntimeFailure("runtime-sftp", message, by_user=False)
         return _SFTP
     if entry.command is not None:

@@ -122,7 +122,8 @@ def test_copying_tools_are_there(local: Any, maker: Maker) -> None:
     inside = local.enter(release(local, maker, MOUNTED), "app", Entry(files=True))
     argv = [*drop_to_user(), *inside.argv]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-        assert server.stdin is not None and server.stdout is not None
+        assert server.stdin is not None
+        assert server.stdout is not None
         server.stdin.write(b"\0\0\0\x05\x01\0\0\0\x03")  # SSH_FXP_INIT, version 3
         server.stdin.flush()
         assert server.stdout.read(9)[4:] == b"\x02\0\0\0\x03"
