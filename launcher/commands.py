@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from launcher import health, home, packages, progress, rpc, starting, stopping, venvs
+from launcher import health, home, network, packages, progress, rpc, starting, stopping, venvs
 from launcher import settings as settings_module
 from launcher.errors import Refused
 from launcher.home import Layout
@@ -50,9 +50,7 @@ def status(requested: Path) -> int:
     if not infos:
         progress.plain(f"Slipway is not running in {requested}")
         return NOT_RUNNING
-    own = sorted(
-        (info for info in infos if info["name"] in PROCESSES), key=lambda info: PROCESSES.index(info["name"])
-    )
+    own = sorted((info for info in infos if info["name"] in PROCESSES), key=lambda info: PROCESSES.index(info["name"]))
     others = [info for info in infos if info["name"] not in PROCESSES]
     for info in own:
         progress.plain(f"{info['name']:<8} {_state(info)}")
@@ -61,6 +59,9 @@ def status(requested: Path) -> int:
     for info in others:
         if info["statename"] != "RUNNING":
             progress.plain(f"  {info['group']}:{info['name']} {_state(info)}")
+    found = network.read(layout)
+    if found is not None:
+        progress.plain(found.line)
     _print_links(settings_module.read({}, home.remembered(layout)))
     return 0 if all(info["statename"] == "RUNNING" for info in infos) else 1
 
@@ -97,9 +98,7 @@ def _run_manage(layout: Layout, code: Path, arguments: list[str]) -> int:
     if python is None:
         raise Refused("the Python packages are missing or out of date; run ./slipway up first")
     settings = settings_module.read(os.environ, home.remembered(layout))
-    terminal = {
-        name: os.environ[name] for name in ("TERM", "COLUMNS", "LINES", "NO_COLOR") if name in os.environ
-    }
+    terminal = {name: os.environ[name] for name in ("TERM", "COLUMNS", "LINES", "NO_COLOR") if name in os.environ}
     environ = {**settings.environ(str(layout.root), str(layout.cache)), **terminal}
     command = [str(python), "manage.py", *arguments]
     ended = subprocess.run(command, cwd=code, env=environ, check=False).returncode

@@ -109,6 +109,10 @@ class Layout:
         return self.run / "hook.sock"
 
     @property
+    def network(self) -> Path:
+        return self.run / "network"
+
+    @property
     def ssh_host_key(self) -> Path:
         return self.secrets / "ssh_host_ed25519"
 
@@ -140,9 +144,7 @@ def locate(requested: Path) -> Layout:
         if not (real / "supervisor").is_dir():
             raise Refused(f"nothing has been started in {requested} yet; begin with ./slipway up")
     except PermissionError as error:
-        raise Refused(
-            f"{real} is not yours to read; run this as the user that started it, or as root"
-        ) from error
+        raise Refused(f"{real} is not yours to read; run this as the user that started it, or as root") from error
     link = _short_name(real)
     linked = link.is_symlink() and link.readlink() == real and link.lstat().st_uid in (0, real.stat().st_uid)
     return Layout(real, link if linked else real)
@@ -172,16 +174,12 @@ def check_space(layout: Layout) -> None:
 @contextmanager
 def lock(layout: Layout) -> Iterator[None]:
     """One start or stop at a time in one home."""
-    handle = os.open(
-        layout.real / "launcher.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
-    )
+    handle = os.open(layout.real / "launcher.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(
-                f"another ./slipway is starting or stopping in {layout.real}; wait for it to end"
-            ) from None
+            raise Refused(f"another ./slipway is starting or stopping in {layout.real}; wait for it to end") from None
         yield
     finally:
         os.close(handle)
@@ -219,9 +217,7 @@ def _relocate(requested: Path, relocated: Path) -> Path:
     """Keep the data where the system user reaches it, with a link at the place that was asked for."""
     real = relocated / digest(str(requested))
     if requested.is_symlink():
-        raise Refused(
-            f"{requested} is a link to a folder that the user slipway cannot reach; remove the link"
-        )
+        raise Refused(f"{requested} is a link to a folder that the user slipway cannot reach; remove the link")
     if requested.is_dir():
         try:
             requested.rmdir()
@@ -243,9 +239,7 @@ def _create(real: Path, user: RunUser) -> None:
     except FileExistsError as error:
         raise Refused(f"{real} is not a folder; set SLIPWAY_HOME to one") from error
     except PermissionError as error:
-        raise Refused(
-            f"{real} cannot be created by {user.name}; set SLIPWAY_HOME to a writable folder"
-        ) from error
+        raise Refused(f"{real} cannot be created by {user.name}; set SLIPWAY_HOME to a writable folder") from error
     owner = real.stat().st_uid
     if owner != user.uid and user.drop and not any(real.iterdir()):
         real.chmod(0o750)
@@ -269,9 +263,7 @@ def _short_name(real: Path) -> Path:
     owner = real.stat().st_uid
     if name_of(owner) == SYSTEM_USER:
         return Path("/run/slipway") / digest(str(real))
-    return Path(
-        f"/tmp/slipway-{owner}-{digest(str(real))}"
-    )  # whose it is gets checked when it is made and used
+    return Path(f"/tmp/slipway-{owner}-{digest(str(real))}")  # whose it is gets checked when it is made and used
 
 
 def _link(link: Path, real: Path) -> None:
@@ -279,9 +271,7 @@ def _link(link: Path, real: Path) -> None:
         link.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     if link.is_symlink() or link.exists():
         if link.lstat().st_uid != os.geteuid() or not link.is_symlink():
-            raise Refused(
-                f"{link} belongs to {name_of(link.lstat().st_uid)}, and this home needs it; remove it"
-            )
+            raise Refused(f"{link} belongs to {name_of(link.lstat().st_uid)}, and this home needs it; remove it")
         if link.readlink() == real:
             return
         link.unlink()

@@ -47,6 +47,7 @@ RUN = [
     Package("caddy", "caddy"),
     Package("bubblewrap", "bwrap"),
     Package("nginx-light", "nginx"),
+    Package("slirp4netns", "slirp4netns", needed=False),
     Package("util-linux", "setpriv"),
     Package("openssh-client", "ssh-keygen"),
     Package("bash", "bash"),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from launcher import edge, ports
+from launcher import edge, network, ports
 from launcher.errors import Refused
 
 # Kept in the home, so that a later start without them does not silently use another port or database.
@@ -16,6 +16,8 @@ KEPT = [
     "SLIPWAY_PUBLIC_PORT",
     "SLIPWAY_PUBLIC_SSH_PORT",
     "SLIPWAY_TRUSTED_PROXIES",
+    "SLIPWAY_NETWORK",
+    "SLIPWAY_NETWORK_ALLOW",
     "DATABASE_URL",
     "REDIS_URL",
 ]
@@ -33,6 +35,7 @@ _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Settings:
     port: int
     ssh_port: int
+    network: str
     domain: str
     proxies: Sequence[str]
     passed: Mapping[str, str]
@@ -77,13 +80,13 @@ class Settings:
 
 def read(environ: Mapping[str, str], kept: Mapping[str, str]) -> Settings:
     """An empty variable means its default, whatever an earlier start was told."""
-    passed = {
-        name: value for name, value in environ.items() if _PASSED.match(name) and name != "SLIPWAY_HOME"
-    }
+    passed = {name: value for name, value in environ.items() if _PASSED.match(name) and name != "SLIPWAY_HOME"}
     if passed.get("SLIPWAY_SCHEME") not in (None, "", *_DEFAULT_PORTS):
         raise Refused(f"SLIPWAY_SCHEME is {passed['SLIPWAY_SCHEME']!r}; it must be http or https")
     merged = {**{name: value for name, value in kept.items() if name in KEPT}, **passed}
+    network.check_allowed(merged.get("SLIPWAY_NETWORK_ALLOW") or "")
     return Settings(
+        network=network.asked(merged),
         port=ports.parse(merged.get("SLIPWAY_PORT") or "8000", "SLIPWAY_PORT"),
         ssh_port=ports.parse(merged.get("SLIPWAY_SSH_PORT") or "2222", "SLIPWAY_SSH_PORT"),
         domain=edge.check_domain(merged.get("SLIPWAY_BASE_DOMAIN") or "localhost"),

@@ -16,6 +16,7 @@ from launcher import (
     health,
     home,
     keys,
+    network,
     packages,
     ports,
     processes,
@@ -58,6 +59,7 @@ def plan(checkout_folder: Path, user: RunUser, layout: Layout) -> Plan:
     ports.check(settings.ssh_port, "SLIPWAY_SSH_PORT")
     if settings.port == settings.ssh_port:
         raise Refused(f"SLIPWAY_PORT and SLIPWAY_SSH_PORT are both {settings.port}; they must differ")
+    network.open_tun(user)
     code = checkout.place(checkout_folder, layout, user)
     group = cgroups.create(layout.instance, user)
     return Plan(layout, settings, user, code, packages.system_python(), group)
@@ -86,6 +88,7 @@ def _start(plan: Plan) -> None:
     keys.ensure(layout)
     home.remember(layout, settings.kept())
     stopping.clear_sockets(layout)
+    network.settle(layout, plan.code, settings.network)
     _configure(plan, python)
     _prepare_database_and_files(plan, python)
     _write_byte_code(plan, python)
@@ -161,12 +164,7 @@ def _write_byte_code(plan: Plan, python: Path) -> None:
 
 def _static_state(code: Path) -> str:
     """Which files there are and when they changed, in the portal's folders and in the packages."""
-    files = [
-        path
-        for folder in ("static", "portal/static")
-        for path in (code / folder).rglob("*")
-        if path.is_file()
-    ]
+    files = [path for folder in ("static", "portal/static") for path in (code / folder).rglob("*") if path.is_file()]
     known = [f"{path} {path.stat().st_mtime_ns}" for path in [*sorted(files), code / "requirements.txt"]]
     return home.digest("\n".join(known))
 

@@ -54,6 +54,11 @@ class Home:
         return self.run / "hooks"
 
     @property
+    def network(self) -> Path:
+        """Whether environments have networks of their own, as the launcher found at this start, and why."""
+        return self.run / "network"
+
+    @property
     def ssh_host_key(self) -> Path:
         return self.secrets / "ssh_host_ed25519"
 

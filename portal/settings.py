@@ -222,6 +222,10 @@ BUILD_DISK = env.int("SLIPWAY_BUILD_DISK", 8 * 1024**3)
 BUILD_ENVIRONMENT: dict[str, str] = {key: str(value) for key, value in env.json("SLIPWAY_BUILD_ENV", {}).items()}
 MAX_ACTIVE_INTEGRATION = 8
 RUNTIME = env.str("SLIPWAY_RUNTIME", "local")
+# Private networks that programs of environments may reach, such as 10.20.0.0/16.
+NETWORK_ALLOW: list[str] = [network.strip() for network in env.list("SLIPWAY_NETWORK_ALLOW", default=[])]
+# Port inside an environment -> port of this host's 127.0.0.1 where the same is served to visitors.
+NETWORK_RELAYS = {PUBLIC_PORT: SLIPWAY_PORT if PUBLIC_SCHEME == "http" else PUBLIC_PORT}
 
 LOGGING = {
     "version": 1,

@@ -45,6 +45,12 @@ def hosts_of(environment: Environment, routes: Sequence[ResolvedRoute]) -> list[
     return list(dict.fromkeys([environment.host, *(route.host for route in routes if not route.wildcard)]))
 
 
+def _own_hosts(environment: Environment, routes: Sequence[ResolvedRoute]) -> dict[str, str]:
+    """Names below localhost are in no DNS: an app that calls its own URL finds them here. See deployments.inside."""
+    local = [host for host in hosts_of(environment, routes) if host.endswith(".localhost")]
+    return dict.fromkeys(local, "127.0.0.1")
+
+
 def service_spec(service: Service) -> ServiceSpec:
     return ServiceSpec(
         place=place_of(service.environment),
@@ -77,7 +83,7 @@ def release_spec(release: Release, manifest: Manifest | None = None) -> ReleaseS
         number=release.number,
         programs=list(making.programs()),
         routes=making.routes,
-        hosts={},
+        hosts=_own_hosts(environment, making.routes),
         public=environment.is_public,
         portal_url=settings.PUBLIC_URL,
     )

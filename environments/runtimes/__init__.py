@@ -4,9 +4,9 @@ from functools import lru_cache
 
 from django.conf import settings
 
-from environments.runtimes.base import Runtime
+from environments.runtimes.base import EVERYWHERE, SHARED, Runtime
 
-__all__ = ["Runtime", "get"]
+__all__ = ["EVERYWHERE", "SHARED", "Runtime", "get"]
 
 
 @lru_cache(maxsize=4)
@@ -25,6 +25,8 @@ def _make(name: str, home: str) -> Runtime:
             build_disk=settings.BUILD_DISK,
             start_timeout=settings.START_TIMEOUT,
             build_environment=settings.BUILD_ENVIRONMENT,
+            network_allow=settings.NETWORK_ALLOW,
+            network_ports=[*settings.NETWORK_RELAYS],
         )
         return LocalRuntime(settings.HOME, limits)
     raise ValueError(f"There is no runtime {name!r}; SLIPWAY_RUNTIME must be local.")

@@ -17,6 +17,8 @@ from environments.routing import ResolvedRoute
 # Files in Home.marks of a public environment, looked at with each request: see environments/marks.py.
 ASKED = "asked"  # the portal is asked about visitors
 UNLISTED = "unlisted"  # search engines are asked to stay away
+SHARED = "shared"  # name of the network of environments that have none of their own
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - every address of the environment's own network
 
 
 class RuntimeFailure(Exception):
@@ -226,6 +228,20 @@ class Runtime(Protocol):
 
     def connect(self, place: Place, address: str, port: int) -> socket.socket:
         """A TCP connection made from inside the environment, to one of its own services or apps. Raises OSError."""
+        ...
+
+    def listen(self, place: Place, address: str, port: int) -> socket.socket:
+        """A TCP socket that listens inside the environment, on an address that none of its programs takes.
+
+        Where environments share the host's network it listens there. Raises OSError.
+        """
+        ...
+
+    def network(self, place: Place) -> str:
+        """Names the network that the environment has now; another one when it was made anew, "" while it has none.
+
+        SHARED where environments have none of their own.
+        """
         ...
 
     def releases(self, place: Place) -> Sequence[int]:

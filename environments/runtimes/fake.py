@@ -23,6 +23,7 @@ from typing import Any
 from environments import process
 from environments.process import Stopped, Watch
 from environments.runtimes.base import (
+    SHARED,
     BuildSpec,
     Entry,
     Inside,
@@ -153,6 +154,12 @@ class FakeRuntime:
 
     def connect(self, place: Place, address: str, port: int) -> socket.socket:
         return socket.create_connection((address, port), timeout=5)
+
+    def listen(self, place: Place, address: str, port: int) -> socket.socket:
+        return socket.create_server((address, port))
+
+    def network(self, place: Place) -> str:
+        return SHARED
 
     def releases(self, place: Place) -> Sequence[int]:
         return sorted(int(path.name) for path in self._environment(place).glob("releases/*"))

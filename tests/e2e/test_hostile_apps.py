@@ -173,6 +173,41 @@ def test_a_hook_sees_nothing_of_the_portal_and_of_others(ground: Ground) -> None
     assert "SLIPWAY_" not in log
 
 
+CALLS = """
+import http.client, socket
+
+for place in PLACES:
+    try:
+        with socket.create_connection(place, timeout=5):
+            print("place", place, "REACHED", flush=True)
+    except OSError as error:
+        print("place", place, error.strerror, flush=True)
+visit = http.client.HTTPConnection(HOST, PORT, timeout=20)
+visit.request("GET", "/")
+print("own site answers", visit.getresponse().status, flush=True)
+"""
+
+
+def test_a_hook_reaches_its_own_site_and_no_other_port_of_anybody(ground: Ground) -> None:
+    """The store's MariaDB and Redis run beside, in another environment of the same project."""
+    instance = ground.instance
+    if (instance.home / "run" / "network").read_text().startswith("shared"):
+        pytest.skip("this host has no networks to give")
+    services = instance.rows("SELECT address, port FROM environments_service")
+    assert len(services) >= 2
+    places = [(row["address"], row["port"]) for row in services]
+    places += [("127.0.0.1", instance.ssh_port), ("10.0.2.2", instance.ssh_port), ("169.254.169.254", 80)]
+    host = ground.url.removeprefix("http://").partition(":")[0]
+    script = CALLS.replace("PLACES", repr(places)).replace("HOST, PORT", repr((host, instance.port))[1:-1])
+    (ground.checkout / "calls.py").write_text(script)
+    attempt = ground.push(deploy="python3 calls.py")
+    assert attempt.row["state"] == "succeeded", attempt.output
+    log = attempt.log()
+    assert log.count("place ") == len(places)
+    assert "REACHED" not in log
+    assert re.search(r"own site answers (200|302|303)", log), log
+
+
 def test_killing_everything_kills_only_oneself(ground: Ground) -> None:
     before = ground.serves()
     alive = {pid: found.started for pid, found in ground.processes().items() if "celery" not in found.arguments}

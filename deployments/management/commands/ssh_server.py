@@ -1,4 +1,4 @@
-"""The ssh process: Git for people with keys, and the answers to Git's hooks."""
+"""The ssh process: Git for people with keys, the answers to Git's hooks, and what is answered inside environments."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from deployments import inside
 from deployments.ssh import server
 
 
@@ -30,4 +31,8 @@ async def _serve(host: str, port: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await server.serve(stop, host=host, port=port)
+    attending = asyncio.create_task(inside.attend())
+    try:
+        await server.serve(stop, host=host, port=port)
+    finally:
+        attending.cancel()

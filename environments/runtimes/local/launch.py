@@ -5,11 +5,13 @@ travel in the description (0600) and in the environment, never in arguments; bub
 descriptor, so that no path of the host shows in the sandbox's process list.
 """
 
+import _socket
 import contextlib
 import json
 import os
 import resource
 import signal
+import struct
 import sys
 import time
 from typing import Any
@@ -17,6 +19,9 @@ from typing import Any
 # Programs are asked to end by a signal to their process group. The sandbox's own processes stand in that group too and
 # must outlive the program, or it would be killed in the middle of ending well. `env --default-signal` undoes it inside.
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_NEW_USER, _NEW_NET = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET
+_RESOLVER = "nameserver 10.0.2.3\n"  # slirp4netns'
+_NETWORK_PATIENCE = 60.0  # seconds
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -33,7 +38,9 @@ def main(path: str) -> None:
     arguments = [*spec["bwrap"]]
     for root, relative, destination, writable in spec.get("beneath", ()):
         arguments += ["--bind-fd" if writable else "--ro-bind-fd", str(_open_beneath(root, relative)), destination]
-    for destination, text in spec.get("files", {}).items():
+    joins = _must_join(spec.get("network"))
+    given = {**spec.get("files", {}), **({"/etc/resolv.conf": _RESOLVER} if joins else {})}
+    for destination, text in given.items():
         arguments += ["--perms", "0555", "--ro-bind-data", str(_in_memory(text.encode())), destination]
     if spec.get("seccomp"):
         arguments += ["--seccomp", str(_in_memory(bytes.fromhex(spec["seccomp"])))]
@@ -47,6 +54,8 @@ def main(path: str) -> None:
     if any("\0" in word for word in arguments):
         raise SystemExit("slipway: a NUL in an argument would begin another one")
     packed = _in_memory(b"".join(word.encode() + b"\0" for word in arguments))
+    if joins:
+        _join(spec["network"][0])
     for number in _PASSED_ON:
         signal.signal(number, signal.SIG_IGN)
     os.execve("/usr/bin/bwrap", ["bwrap", "--args", str(packed), "--", *inner, *spec["argv"]], {})  # noqa: S606
@@ -56,6 +65,53 @@ def _wait_for(path: str | None) -> None:
     """Until the release is the one that serves; a signal ends the wait as it would end the program."""
     while path and not os.path.exists(path):
         time.sleep(0.1)
+
+
+def _must_join(network: list[str] | None) -> bool:
+    """Whether the environment has a network of its own: unless the launcher says that this host has none to give."""
+    if not network:
+        return False
+    try:
+        with open(network[1]) as file:
+            return file.readline().strip() != "shared"
+    except FileNotFoundError:
+        return True
+
+
+def _join(door: str) -> None:
+    """Enter the environment's namespaces, and end rather than run in any other: see holder.py."""
+    import ctypes  # only here, for it takes milliseconds
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    deadline = time.monotonic() + _NETWORK_PATIENCE
+    while not (spaces := _ask(door)):
+        if time.monotonic() > deadline:
+            raise SystemExit("slipway: the network of the environment is not there")
+        time.sleep(0.05)
+    for space, kind in zip(spaces, (_NEW_USER, _NEW_NET), strict=True):
+        if libc.setns(space, kind) != 0:
+            raise SystemExit(f"slipway: the network cannot be joined: {os.strerror(ctypes.get_errno())}")
+    # Its holder may have been killed meanwhile. The next one ends what it finds inside, but only once it starts.
+    again = _ask(door)
+    if not again or os.fstat(again[1]).st_ino != os.fstat(spaces[1]).st_ino:
+        raise SystemExit("slipway: the network of the environment is being made anew")
+    for space in (*spaces, *again):
+        os.close(space)
+
+
+def _ask(door: str) -> list[int]:
+    """Descriptors of the user and the network namespace; empty when nobody answers."""
+    with contextlib.closing(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)) as link:
+        link.settimeout(5)
+        try:
+            link.connect(door)
+            _, answers, _, _ = link.recvmsg(64, _socket.CMSG_SPACE(16 * 4), _socket.MSG_CMSG_CLOEXEC)
+        except OSError:
+            return []
+    handed = [number for _, _, data in answers for (number,) in struct.iter_unpack("i", data)]
+    for descriptor in handed[2:]:
+        os.close(descriptor)
+    return handed[:2]
 
 
 def _enter_group(spec: dict[str, Any]) -> bool:

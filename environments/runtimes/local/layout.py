@@ -54,6 +54,16 @@ class Layout:
     def marks(self) -> Path:
         return self.home.marks(self.place.key)
 
+    @property
+    def door(self) -> Path:
+        """Where programs get the environment's network from; in no sandbox's sight."""
+        return self.sockets / "net.sock"
+
+    @property
+    def network(self) -> tuple[Path, Path]:
+        """What a program that joins the environment's network is told."""
+        return self.door, self.home.network
+
     def release_sockets(self, number: int) -> Path:
         return self.sockets / str(number)
 

@@ -1,10 +1,12 @@
 """Asks a new release for real pages through a door of its own, until it answers properly or cannot be expected to."""
 
+import contextlib
 import http.client
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from environments.process import Stopped, Watch
@@ -18,6 +20,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.2
 _NOT_YET = (502, 503, 504)
 _BROKEN_FOR = 10.0  # seconds that a program may answer with errors while it warms up
 _ONE_REQUEST = 30.0
+_CONNECT = 5.0
 _CRASHES_EVERY = 0.25  # seconds between questions to supervisord
 
 Listens = Path | int | None
@@ -34,6 +37,7 @@ class Prober:
     crashes: Crashes
     watch: Watch
     timeout: float  # seconds, for all of it
+    connect: Callable[[str, int], socket.socket]  # from inside the environment
     began: float = field(default_factory=time.monotonic)
     _looked: float = 0.0
 
@@ -83,7 +87,7 @@ class Prober:
     def _status(self, route: ResolvedRoute, timeout: float) -> int | None:
         """The status of the answer, None when there is none. An app that does not listen yet is not asked: nginx
         would write an error into a log that people read."""
-        if not _accepts(self.listens[route.upstream or ""]):
+        if not self._accepts(self.listens[route.upstream or ""]):
             return None
         connection = UnixConnection(str(self.door), timeout=timeout)
         host = route.host.replace("*.", "probe.", 1)
@@ -95,6 +99,17 @@ class Prober:
             return None
         finally:
             connection.close()
+
+    def _accepts(self, listens: Listens) -> bool:
+        if listens is None:
+            return True
+        tries = [partial(_connect_unix, listens)] if isinstance(listens, Path) else []
+        if isinstance(listens, int):
+            tries = [partial(self.connect, address, listens) for address in ("127.0.0.1", "::1")]
+        for connect in tries:
+            with contextlib.suppress(OSError), connect():
+                return True
+        return False
 
     def _crashed(self) -> str | None:
         if time.monotonic() - self._looked < _CRASHES_EVERY:
@@ -115,18 +130,12 @@ class Prober:
         return "\n".join([message, *filter(None, said)])
 
 
-def _accepts(listens: Listens) -> bool:
-    if listens is None:
-        return True
-    places: list[tuple[socket.AddressFamily, object]] = [(socket.AF_UNIX, str(listens))]
-    if isinstance(listens, int):
-        places = [(socket.AF_INET, ("127.0.0.1", listens)), (socket.AF_INET6, ("::1", listens))]
-    for family, address in places:
-        try:
-            with socket.socket(family) as probe:
-                probe.settimeout(5)
-                probe.connect(address)  # type: ignore[arg-type]
-                return True
-        except OSError:
-            continue
-    return False
+def _connect_unix(path: Path) -> socket.socket:
+    found = socket.socket(socket.AF_UNIX)
+    found.settimeout(_CONNECT)
+    try:
+        found.connect(str(path))
+    except OSError:
+        found.close()
+        raise
+    return found

@@ -64,6 +64,10 @@ class Plan:
             sandbox.write(planned.spec, planned.box, planned.extras)
         self._check_patterns()
 
+    def misplaced(self) -> bool:
+        """Whether a program of it was described before environments had networks, and so runs in the host's."""
+        return any(sandbox.joins_none(planned.spec) for planned in self.programs())
+
     def _check_patterns(self) -> None:
         """Let nginx read its configuration if people's own patterns are in it: one that PCRE does not take would keep
         nginx from starting, and its log names no file of theirs."""
@@ -75,7 +79,7 @@ class Plan:
         argv = [*planned.box.argv, "-q", "-t"]
         box = replace(planned.box, argv=argv, writable=[(doors, nginx.SOCKETS)], label=f"{planned.box.label}-t")
         path = self._folder / "nginx-test.json"
-        sandbox.write(path, box, replace(planned.extras, unlink=()))
+        sandbox.write(path, box, replace(planned.extras, unlink=(), network=None))
         try:
             done = process.run(sandbox.command(path), timeout=_TEST_LIMIT, check=False)
         finally:
@@ -213,7 +217,7 @@ class Plan:
         after: Path | None = None,
     ) -> sandbox.Extras:
         beneath = [(root, below, f"/app/{path}", True) for root, below, path in self._bind_mounts(spec)]
-        return sandbox.Extras(beneath, files, self._log_links(spec), unlink, after)
+        return sandbox.Extras(beneath, files, self._log_links(spec), unlink, after, self._layout.network)
 
     def _bind_mounts(self, spec: ProgramSpec) -> list[volumes.Bound]:
         name = spec.worker.full_name if spec.worker else spec.app.name
@@ -270,6 +274,7 @@ class Plan:
             files={"/nginx/nginx.conf": config, "/nginx/fastcgi.conf": nginx.FASTCGI},
             symlinks=[link for site in sites.values() for link in site.links()],
             unlink=[self._layout.front(self._release.number), self._layout.probe(self._release.number)],
+            network=self._layout.network,
         )
         return Planned(program, box, extras, path, after_drain=False)
 

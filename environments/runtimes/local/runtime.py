@@ -22,6 +22,7 @@ from environments.runtimes.base import (
 from environments.runtimes.local import languages, nginx, probe, sandbox, strays
 from environments.runtimes.local.build import Builder, BuildLimits
 from environments.runtimes.local.layout import Layout, throw_away
+from environments.runtimes.local.network import Network
 from environments.runtimes.local.programs import Plan
 from environments.runtimes.local.services import Services
 from environments.runtimes.local.supervisor import Supervisor
@@ -29,7 +30,6 @@ from environments.runtimes.local.watching import Crashes, logged
 from portal.paths import Home
 
 _POST_START_LIMIT = 300.0  # seconds
-_CONNECT_LIMIT = 10.0
 _KILLED_AFTER = 3.0  # seconds that programs of an environment that is being removed get to end
 
 
@@ -42,6 +42,8 @@ class Limits:
     build_disk: int
     start_timeout: float
     build_environment: Mapping[str, str] = field(default_factory=dict)
+    network_allow: Sequence[str] = ()  # private networks that programs of environments may reach
+    network_ports: Sequence[int] = ()  # inside an environment, at which the portal answers as it does outside
 
 
 class LocalRuntime:
@@ -69,6 +71,7 @@ class LocalRuntime:
 
     def provision(self, spec: ServiceSpec, watch: Watch) -> None:
         sandbox.refuse_root()
+        self._network(spec.place).ensure()
         self._services.provision(self._layout(spec.place), spec, watch)
 
     def answers(self, spec: ServiceSpec) -> bool:
@@ -78,7 +81,11 @@ class LocalRuntime:
         self._services.remove(self._layout(spec.place), spec)
 
     def place(self, release: ReleaseSpec) -> None:
-        self._plan(release).place()
+        self._network(release.place).ensure()
+        plan = self._plan(release)
+        if plan.misplaced():
+            self._supervisor.remove(release.group)
+        plan.place()
 
     def start(self, release: ReleaseSpec) -> None:
         programs = [planned.program for planned in self._plan(release).programs()]
@@ -102,11 +109,13 @@ class LocalRuntime:
             listens={app: plan.listens(app) for app in apps},
             logs=logs,
             crashes=Crashes(self._supervisor, release.group, list(logs)),
+            connect=self._network(release.place).connect,
             watch=watch,
             timeout=timeout,
         ).ask()
 
     def run(self, release: ReleaseSpec, program: str, script: str, watch: Watch, *, log: str = "") -> int:
+        self._network(release.place).ensure()
         layout = self._layout(release.place)
         path = layout.release(release.number) / f"x{secrets.token_hex(4)}.json"
         label = self._plan(release).once(program, script, path)
@@ -153,13 +162,22 @@ class LocalRuntime:
 
     def remove(self, place: Place) -> None:
         layout = self._layout(place)
+        network = self._network(place)
         for group in self._supervisor.groups(f"e{place.key}-"):
-            self._supervisor.remove(group, patience=_KILLED_AFTER)
+            if group != network.group:
+                self._supervisor.remove(group, patience=_KILLED_AFTER)
+        network.remove()
         throw_away(self._home, [layout.folder, layout.sockets])
         sandbox.remove_groups(f"e{place.key}")
 
     def connect(self, place: Place, address: str, port: int) -> socket.socket:
-        return socket.create_connection((address, port), timeout=_CONNECT_LIMIT)
+        return self._network(place).connect(address, port)
+
+    def listen(self, place: Place, address: str, port: int) -> socket.socket:
+        return self._network(place).listen(address, port)
+
+    def network(self, place: Place) -> str:
+        return self._network(place).identity()
 
     def releases(self, place: Place) -> Sequence[int]:
         layout = self._layout(place)
@@ -173,12 +191,20 @@ class LocalRuntime:
         return strays.find(self._home, self._supervisor, known)
 
     def healthy(self, release: ReleaseSpec) -> bool:
-        names = self._plan(release).names()
+        plan = self._plan(release)
+        if not self._network(release.place).alive() or plan.misplaced():
+            return False
+        names = plan.names()
         statuses = self._supervisor.statuses(release.group, names)
         return len(statuses) == len(names) and all(status.alive for status in statuses)
 
     def _layout(self, place: Place) -> Layout:
         return Layout(self._home, place)
+
+    def _network(self, place: Place) -> Network:
+        limits = self._limits
+        layout = self._layout(place)
+        return Network(self._supervisor, layout, allow=limits.network_allow, ports=limits.network_ports)
 
     def _plan(self, release: ReleaseSpec) -> Plan:
         return Plan(self._layout(release.place), release, memory=self._limits.app_memory)

@@ -44,6 +44,7 @@ class Extras:
     symlinks: Sequence[tuple[str, str]] = ()  # target, where
     unlink: Sequence[Path] = ()  # sockets of an earlier life
     after: Path | None = None  # wait until it exists
+    network: tuple[Path, Path] | None = None  # the door of the one to join, and the file that says whether to
 
     def with_files(self, files: Mapping[str, str]) -> "Extras":
         return replace(self, files={**dict(self.files or {}), **files})
@@ -74,6 +75,7 @@ def describe(sandbox: Sandbox, extras: Extras = Extras()) -> dict[str, Any]:
         "groups": _delegated(),
         "unlink": [str(path) for path in extras.unlink],
         "after": str(extras.after) if extras.after else None,
+        "network": [str(path) for path in extras.network] if extras.network else None,
     }
 
 
@@ -84,6 +86,14 @@ def write(path: Path, sandbox: Sandbox, extras: Extras = Extras()) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
         json.dump(describe(sandbox, extras), file)
     temporary.replace(path)
+
+
+def joins_none(path: Path) -> bool:
+    """Whether the description that stands there was written without a network to join."""
+    try:
+        return not json.loads(path.read_bytes()).get("network")
+    except (OSError, ValueError):
+        return False
 
 
 def command(path: Path) -> list[str]:

@@ -33,7 +33,9 @@ class Services:
         )
         # One that answers goes on as it is, for the release that serves needs it: `configure` changes what can be
         # changed while it runs, and the next start does the rest.
-        if self._describe(path, box) and not engine.ready(spec, layout.sockets):
+        outside = sandbox.joins_none(path)
+        changed = self._describe(path, box, layout)
+        if outside or (changed and not engine.ready(spec, layout.sockets)):
             self._supervisor.remove(group)
         if not self._supervisor.add(group, [program]):
             self._supervisor.start(group)
@@ -53,10 +55,10 @@ class Services:
         return layout.services / plain(name) / "data"
 
     @staticmethod
-    def _describe(path: Path, box: Sandbox) -> bool:
+    def _describe(path: Path, box: Sandbox, layout: Layout) -> bool:
         """Write the description; True when another one, or half of one, stood there before."""
         before = path.read_bytes() if path.exists() else None
-        sandbox.write(path, box)
+        sandbox.write(path, box, sandbox.Extras(network=layout.network))
         return before is not None and before != path.read_bytes()
 
     def _wait(self, spec: ServiceSpec, engine: Engine, layout: Layout, program: Program, watch: Watch) -> None:

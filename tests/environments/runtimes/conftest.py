@@ -13,7 +13,7 @@ from environments.runtimes.local import Limits, LocalRuntime
 from portal.paths import Home
 from tests.environments.backing.servers import give_away, unprivileged
 
-from .make import Dropped, Maker, Portal, start_supervisor, stop_supervisor
+from .make import Dropped, Maker, Portal, settle_network, start_supervisor, stop_supervisor
 
 _keys = itertools.count(1)
 LIMITS = Limits(app_memory=512 * 1024**2, build_memory=1024**3, build_disk=256 * 1024**2, start_timeout=20)
@@ -28,6 +28,8 @@ def home() -> Iterator[Home]:
         (root / name).mkdir()
         give_away(root / name)
     home = Home(root)
+    home.run.mkdir()
+    settle_network(home)
     process = start_supervisor(home)
     yield home
     alive = process.poll() is None

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -21,6 +22,9 @@ from environments.manifest import DictSource, Manifest, load
 from environments.process import Watch
 from environments.routing import resolve
 from environments.runtimes.base import BuildSpec, Place, ProgramSpec, ReleaseSpec, Runtime
+from launcher import network
+from launcher.home import Layout
+from launcher.user import RunUser
 from portal.paths import Home
 from tests.environments.backing.servers import USER, give_away, is_root, unprivileged
 
@@ -89,6 +93,15 @@ def _drop(verb: Callable[..., Any], args: tuple[Any, ...], options: dict[str, An
 def drop_to_user() -> list[str]:
     drop = ["setpriv", "--pdeathsig", "KILL"]
     return [*drop, f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"] if is_root() else [*drop, "--"]
+
+
+def settle_network(home: Home) -> None:
+    """As the launcher does at a start."""
+    account = pwd.getpwnam(USER) if is_root() else pwd.getpwuid(os.geteuid())
+    user = RunUser(account.pw_name, account.pw_uid, account.pw_gid, drop=is_root())
+    network.open_tun(user)
+    give_away(home.run)
+    user.call(lambda: network.settle(Layout(home.root, home.root), Path(__file__).parents[3], "auto").mode)
 
 
 def start_supervisor(home: Home, environ: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":

@@ -1,6 +1,5 @@
 """What every runtime does, the real ones and the fake: each verb, and each of them twice."""
 
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -151,11 +150,11 @@ def test_a_service_is_provisioned_and_removed_each_twice(runtime: Any, maker: Ma
     for _ in range(2):
         runtime.provision(spec, quiet())
     if runtime.name == "local":
-        with socket.create_connection((spec.address, spec.port), timeout=5):
+        with runtime.connect(spec.place, spec.address, spec.port):
             pass
     for _ in range(2):
         runtime.remove_service(spec)
-    with pytest.raises(OSError, match="refused"), socket.create_connection((spec.address, spec.port), timeout=5):
+    with pytest.raises(OSError, match="refused"), runtime.connect(spec.place, spec.address, spec.port):
         pass
 
 
