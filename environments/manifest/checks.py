@@ -5,10 +5,11 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from . import schedule
 from .apps import AppSpec
 from .catalog import APP_ENDPOINTS
 from .configurations import CONFIGURATIONS
-from .cron import shortest_gap
+from .cron import resolve, shortest_gap
 from .documents import Map, locate
 from .parts import MountSpec, Relationship, RelationshipSpec
 from .problems import Problems, did_you_mean, listed, quoted
@@ -176,6 +177,9 @@ def app_warnings(spec: AppSpec, spot: Spot) -> None:
         if gap < _MIN_GAP:
             often = "every minute" if gap == 1 else f"every {gap} minutes"
             message = f"It runs {often}, as asked. Hosted plans mostly allow no less than {_MIN_GAP} minutes."
+            spot.at("crons", name, "spec").add(message)
+        if schedule.parse(resolve(entry.spec, "")).never:
+            message = "It never runs: none of its months has that day."
             spot.at("crons", name, "spec").add(message)
     passes = any(location.passthru for location in spec.web.locations.values())
     if not spec.type.startswith("php:") and passes and not spec.web.commands.start:

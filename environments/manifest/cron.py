@@ -7,6 +7,8 @@ import hashlib
 import itertools
 import re
 
+from environments.manifest import schedule
+
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -17,15 +19,24 @@ _ITEM = re.compile(r"(\*|H(?:\((\d{1,2})-(\d{1,2})\))?|(\w{1,3})(?:-(\w{1,3}))?)
 def resolve(spec: str, seed: str) -> str:
     """The schedule with each `H` replaced by a value drawn from `seed`. Raises ValueError with the reason."""
     fields = spec.split()
+    if len(fields) == len(_FIELDS) + 1:
+        raise ValueError(
+            "it has six fields, as if it began with seconds; the shortest time between two runs is a minute"
+        )
     if len(fields) != len(_FIELDS):
         raise ValueError(f"a schedule has five fields, this one has {len(fields)}")
     return " ".join(_field(text, index, seed) for index, text in enumerate(fields))
 
 
+def seed(project_id: str, machine_name: str, app: str, cron: str) -> str:
+    """What the `H` of a cron is drawn from: the same on each deployment, another one in each environment."""
+    return f"{project_id}/{machine_name}/{app}/{cron}"
+
+
 def shortest_gap(spec: str) -> int:
     """The fewest minutes between two runs, looking at minutes and hours only (60 when it is an hour or more)."""
     fields = resolve(spec, "").split()
-    minutes, hours = (sorted(_values(fields[index], index)) for index in (0, 1))
+    minutes, hours = (sorted(schedule.values(fields[index], *_FIELDS[index][1:])) for index in (0, 1))
     gaps = [later - earlier for earlier, later in itertools.pairwise(minutes)]
     if any((hour + 1) % 24 in hours for hour in hours):
         gaps.append(60 - minutes[-1] + minutes[0])
@@ -82,14 +93,3 @@ def _number(text: str, index: int) -> int:
     if not lowest <= value <= highest:
         raise ValueError(f"the {name} must be {lowest} to {highest}")
     return value
-
-
-def _values(field: str, index: int) -> set[int]:
-    _, lowest, highest = _FIELDS[index]
-    found: set[int] = set()
-    for item in field.split(","):
-        span, _, step = item.partition("/")
-        start, _, end = span.partition("-")
-        low, high = (lowest, highest) if span == "*" else (int(start), int(end or start))
-        found |= set(range(low, high + 1, int(step or 1)))
-    return found

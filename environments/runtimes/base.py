@@ -8,11 +8,14 @@ import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from environments.manifest import App, Worker
 from environments.process import Watch
 from environments.routing import ResolvedRoute
+
+if TYPE_CHECKING:
+    from environments.runtimes.crons import Crons
 
 # Files in Home.marks of a public environment, looked at with each request: see environments/marks.py.
 ASKED = "asked"  # the portal is asked about visitors
@@ -156,6 +159,9 @@ class Inside:
 
 class Runtime(Protocol):
     name: str
+
+    @property
+    def crons(self) -> "Crons": ...
 
     def languages(self) -> Mapping[str, Sequence[str]]:
         """Installed versions by language, e.g. {"php": ["8.2"], "python": ["3.11"]}."""

@@ -34,6 +34,7 @@ from environments.runtimes.base import (
     ServiceSpec,
     Stray,
 )
+from environments.runtimes.fake_crons import FakeCrons, commands
 from portal.paths import Home
 
 _LOOK = 0.02  # seconds
@@ -46,6 +47,7 @@ class FakeRuntime:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._root = home.root / "fake"
+        self.crons = FakeCrons(self._environment, self._crons_of, self._script)
 
     # -- what tests ask of it ---------------------------------------------------------------------------------------
 
@@ -104,7 +106,10 @@ class FakeRuntime:
         with self._verb("place", release.place, release.number):
             self.front(release).parent.mkdir(parents=True, exist_ok=True)
             programs = [program.name for program in release.programs]
-            self._write(self._release(release.place, release.number) / "placed", json.dumps(programs))
+            folder = self._release(release.place, release.number)
+            self._write(folder / "placed", json.dumps(programs))
+            crons = {each.name: commands(each.app.crons) for each in release.programs if each.worker is None}
+            self._write(folder / "crons", json.dumps(crons))
 
     def start(self, release: ReleaseSpec) -> None:
         with self._verb("start", release.place, release.number):
@@ -194,6 +199,11 @@ class FakeRuntime:
 
     def _release(self, place: Place, number: int) -> Path:
         return self._environment(place) / "releases" / str(number)
+
+    def _crons_of(self, place: Place, number: int, app: str) -> dict[str, str]:
+        file = self._release(place, number) / "crons"
+        found: dict[str, dict[str, str]] = json.loads(file.read_text()) if file.exists() else {}
+        return found.get(app, {})
 
     def _service(self, spec: ServiceSpec) -> Path:
         return self._environment(spec.place) / "services" / spec.name

@@ -39,6 +39,21 @@ class Layout:
         return self.folder / "services"
 
     @property
+    def crons(self) -> Path:
+        """What became of runs of crons, and what their schedulers must heed."""
+        return self.folder / "crons"
+
+    @property
+    def crons_quiet(self) -> Path:
+        """While it is here, and not out of date, no cron begins."""
+        return self.crons / "quiet"
+
+    @property
+    def crons_off(self) -> Path:
+        """While it is here, no schedule begins a run."""
+        return self.crons / "off"
+
+    @property
     def releases(self) -> Path:
         return self.folder / "run"
 

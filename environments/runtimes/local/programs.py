@@ -1,21 +1,21 @@
 """The programs of a release: apps, php-fpm, workers, crons and nginx, each with its sandbox."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from environments import process
-from environments.manifest import Mount
-from environments.manifest.cron import resolve as resolve_schedule
+from environments.manifest import Mount, schedule
+from environments.manifest import cron as schedules
 from environments.runtimes.base import Entry, ProgramSpec, ReleaseSpec, RuntimeFailure, Sandbox
-from environments.runtimes.local import entering, nginx, php, sandbox, toolbox, volumes
+from environments.runtimes.local import crons, entering, nginx, php, sandbox, toolbox, volumes
 from environments.runtimes.local.layout import Layout, make_private
 from environments.runtimes.local.supervisor import Program
 
 _RUN = "/run/app"
-_CRON_SCRIPT = Path(__file__).with_name("cron.py")
-_CRONS = "/run/slipway/crons.json"
+_SCHEDULER = Path(__file__).with_name("cron.py")
+_CRON_INSIDE = Path(__file__).with_name("cron_inside.py")
+_CRON = "/run/slipway/cron.py"
 _MIME_TYPES = Path("/etc/nginx/mime.types")
 _LOGS = "/run/slipway/logs"
 _TEST_LIMIT = 30  # seconds
@@ -62,6 +62,9 @@ class Plan:
         make_private(self._folder / "nginx-tmp")
         for planned in self.programs():
             sandbox.write(planned.spec, planned.box, planned.extras)
+        for index, spec in enumerate(self._release.programs):
+            if spec.worker is None and spec.app.crons:
+                self._write_crons(index, spec)
         self._check_patterns()
 
     def misplaced(self) -> bool:
@@ -156,23 +159,46 @@ class Plan:
         return self._planned(index, spec, f"f{index}", php.argv(version), files, log, unlink=unlink)
 
     def _crons(self, index: int, spec: ProgramSpec) -> Planned:
-        place = self._release.place
-        crons = [
-            {
-                "name": name,
-                "spec": resolve_schedule(cron.spec, f"{place.project_id}/{place.machine_name}/{spec.name}/{name}"),
-                "start": cron.commands.start,
-                "stop": cron.commands.stop,
-                "timeout": cron.timeout,
-                "shutdown_timeout": cron.shutdown_timeout,
-            }
-            for name, cron in spec.app.crons.items()
-        ]
-        given = json.dumps({"timezone": spec.app.timezone or "UTC", "crons": crons})
-        files = {**self._files(spec), _CRONS: given, "/run/slipway/cron.py": _CRON_SCRIPT.read_text()}
-        argv = [sandbox.interpreter(), "-IS", "/run/slipway/cron.py", _CRONS]
-        log = self._layout.log(spec.name, "cron")
-        return self._planned(index, spec, f"c{index}", argv, files, log, after=self._live)
+        """Their scheduler, which is ours and stands outside; what is described is the sandbox of each run."""
+        files = {**self._files(spec), _CRON: _CRON_INSIDE.read_text()}
+        argv = [sandbox.interpreter(), "-IS", _CRON]
+        planned = self._planned(index, spec, f"c{index}", argv, files, self._layout.log(spec.name, "cron"))
+        command = [sandbox.interpreter(), "-IS", str(_SCHEDULER), str(self._folder / f"crons{index}.json")]
+        return replace(planned, program=replace(planned.program, command=command), after_drain=False)
+
+    def _write_crons(self, index: int, spec: ProgramSpec) -> None:
+        """What the scheduler is given. Commands may hold what nobody else should read."""
+        place, planned = self._release.place, self._crons(index, spec)
+        make_private(self._layout.crons)
+        given = {
+            "app": spec.app.name,
+            "release": self._release.number,
+            "timezone": spec.app.timezone or "UTC",
+            "schedule": schedule.__file__,
+            "launch": sandbox.command(planned.spec)[:-1],
+            "box": str(planned.spec),
+            "folder": str(self._layout.crons),
+            "quiet": str(self._layout.crons_quiet),
+            "off": str(self._layout.crons_off),
+            "lock": str(crons.lock(self._layout, spec.app.name)),
+            "after": str(self._live),
+            "socket": str(self._sockets / f"k{index}.sock"),
+            "crons": [
+                {
+                    "name": name,
+                    "label": f"{planned.program.name}-{number}",
+                    "spec": schedules.resolve(
+                        cron.spec, schedules.seed(place.project_id, place.machine_name, spec.app.name, name)
+                    ),
+                    "start": toolbox.script(cron.commands.start),
+                    "stop": toolbox.script(cron.commands.stop) if cron.commands.stop else None,
+                    "timeout": cron.timeout,
+                    "shutdown_timeout": cron.shutdown_timeout,
+                }
+                for number, (name, cron) in enumerate(spec.app.crons.items())
+            ],
+        }
+        sandbox.write_private(self._folder / f"crons{index}.json", given)
 
     def _planned(
         self,

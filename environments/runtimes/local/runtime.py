@@ -19,8 +19,10 @@ from environments.runtimes.base import (
     ServiceSpec,
     Stray,
 )
+from environments.runtimes.crons import Crons
 from environments.runtimes.local import languages, nginx, probe, sandbox, strays
 from environments.runtimes.local.build import Builder, BuildLimits
+from environments.runtimes.local.crons import LocalCrons
 from environments.runtimes.local.layout import Layout, throw_away
 from environments.runtimes.local.network import Network
 from environments.runtimes.local.programs import Plan
@@ -54,6 +56,7 @@ class LocalRuntime:
         self._limits = limits
         self._supervisor = Supervisor(home)
         self._services = Services(self._supervisor, timeout=limits.start_timeout)
+        self.crons: Crons = LocalCrons(home)
 
     def languages(self) -> Mapping[str, Sequence[str]]:
         return languages.installed()

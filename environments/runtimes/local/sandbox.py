@@ -81,10 +81,14 @@ def describe(sandbox: Sandbox, extras: Extras = Extras()) -> dict[str, Any]:
 
 def write(path: Path, sandbox: Sandbox, extras: Extras = Extras()) -> None:
     """Write the description where only we can read it: it holds the program's passwords."""
+    write_private(path, describe(sandbox, extras))
+
+
+def write_private(path: Path, content: Mapping[str, Any]) -> None:
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(describe(sandbox, extras), file)
+        json.dump(content, file)
     temporary.replace(path)
 
 

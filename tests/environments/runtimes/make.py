@@ -25,6 +25,7 @@ from environments.runtimes.base import BuildSpec, Place, ProgramSpec, ReleaseSpe
 from launcher import network
 from launcher.home import Layout
 from launcher.user import RunUser
+from environments.runtimes.base import BuildSpec, Place, ProgramSpec, ReleaseSpec
 from portal.paths import Home
 from tests.environments.backing.servers import USER, give_away, is_root, unprivileged
 
@@ -44,6 +45,15 @@ VERBS = (
     "remove",
     "releases",
     "healthy",
+    # of its crons
+    "quiet",
+    "wake",
+    "quiet_until",
+    "allow",
+    "runs",
+    "find",
+    "output",
+    "forget",
 )
 
 
@@ -53,8 +63,12 @@ class Dropped:
     Output that a verb hands over is handed over when the verb has ended.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Any) -> None:
         self.runtime = runtime
+
+    @property
+    def crons(self) -> "Dropped":
+        return Dropped(self.runtime.crons)
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self.runtime, name)
