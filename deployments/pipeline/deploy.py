@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from deployments.enums import Kind
 from deployments.models import Activity, Release
-from deployments.pipeline import building, deactivate, provisioning, releasing, specs
+from deployments.pipeline import building, deactivate, provisioning, quieting, releasing, specs
 from deployments.pipeline.context import FAINT, PLAIN, YELLOW, Context, Part, Procedure
 from deployments.pipeline.deployment import Deployment
 from deployments.pipeline.failures import Failure
@@ -44,7 +44,8 @@ def _release_parts(deployment: Deployment) -> list[Part]:
     following = [app for app in apps if app.hooks.post_deploy]
     serving = deployment.replaces
     start = partial(releasing.start, deployment=deployment)
-    parts = [Part("start", f"Start release v{deployment.number}", start)]
+    parts = [Part("crons", "Pause crons", partial(releasing.quiet, deployment=deployment))] if deployment.quiets else []
+    parts.append(Part("start", f"Start release v{deployment.number}", start))
     for app in deploying:
         title = "Deploy hook" if len(apps) == 1 else f"Deploy hook of {app.name}"
         run = partial(releasing.deploy_hook, deployment=deployment, app=app)
@@ -122,6 +123,8 @@ def _resumes(activity: Activity) -> bool:
 def _undo(activity: Activity, runtime: Runtime) -> None:
     environment = activity.environment
     shutil.rmtree(settings.HOME.build(activity.pk), ignore_errors=True)
+    if environment is not None:
+        quieting.wake(environment, runtime)
     if environment is None or _resumes(activity):
         return
     for release in Release.objects.filter(activity=activity, state=Release.State.STARTING):

@@ -12,7 +12,7 @@ from django.db.models import Max
 
 from deployments.enums import StepState
 from deployments.models import Release
-from deployments.pipeline import specs
+from deployments.pipeline import quieting, specs
 from deployments.pipeline.context import Context
 from deployments.pipeline.failures import Failure
 from environments import repositories, slugs
@@ -83,6 +83,12 @@ class Deployment:
             return number
         live = Release.objects.filter(environment=self.environment, state=Release.State.LIVE)
         return live.values_list("number", flat=True).first()
+
+    @cached_property
+    def quiets(self) -> bool:
+        """Whether crons have to be paused: whether the release that it replaces has any."""
+        replaced = Release.objects.filter(environment=self.environment, number=self.replaces or 0).first()
+        return replaced is not None and any(True for _ in quieting.crons_of(replaced.configuration))
 
     @cached_property
     def trees(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from deployments import live, state
 from deployments.enums import Fault
 from deployments.models import Release
-from deployments.pipeline import provisioning
+from deployments.pipeline import provisioning, quieting
 from deployments.pipeline.context import GREEN, Context
 from deployments.pipeline.deployment import Deployment
 from deployments.pipeline.failures import Failure
@@ -23,6 +23,11 @@ from environments.runtimes.base import RuntimeFailure
 
 _PORTS = range(20000, 32000)  # below the range the kernel hands out for outgoing connections
 _TRIES = 200
+
+
+def quiet(context: Context, deployment: Deployment) -> str | None:
+    """Crons of the release that serves may not work on the data while hooks of the next one change it."""
+    return quieting.quiet(context, f"A deployment, v{deployment.number}, needed quiet")
 
 
 def start(context: Context, deployment: Deployment) -> str | None:
@@ -87,6 +92,7 @@ def drain(context: Context, deployment: Deployment) -> str | None:
     for number in context.runtime.releases(place):
         if number != deployment.number:
             context.runtime.stop(place, number)
+    quieting.wake(environment, context.runtime)
     left = Release.objects.filter(environment=environment, state=Release.State.STARTING)
     left.update(state=Release.State.FAILED, retired_at=Now())
     provisioning.remove_unasked(context, deployment)

@@ -58,6 +58,12 @@ def check(environment: Environment, runtime: Runtime, services: bool) -> Iterabl
                 f"{environment}: what was left of v{number} is removed",
                 partial(runtime.stop, place, number),
             )
+    if runtime.crons.quiet_until(place) is not None:
+        yield Finding(
+            f"{environment}: its crons are paused, but nothing is at work",
+            f"{environment}: its crons run again",
+            partial(_wake, environment, runtime),
+        )
     if _is_abandoned(environment):
         yield Finding(
             f"{environment}: it has services although it is inactive",
@@ -128,6 +134,14 @@ def _start(environment: Environment, spec: ReleaseSpec, runtime: Runtime) -> Non
     runtime.place(spec)
     marks.refresh(environment)
     runtime.start(spec)
+
+
+def _wake(environment: Environment, runtime: Runtime) -> bool:
+    with transaction.atomic():  # what is being claimed now waits for us, or we for it
+        at_rest = _at_rest(Environment.objects.select_for_update().get(pk=environment.pk))
+        if at_rest:
+            runtime.crons.wake(specs.place_of(environment))
+    return at_rest
 
 
 def _watch() -> Watch:
