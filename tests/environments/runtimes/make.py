@@ -21,11 +21,10 @@ from typing import Any
 from environments.manifest import DictSource, Manifest, load
 from environments.process import Watch
 from environments.routing import resolve
-from environments.runtimes.base import BuildSpec, Place, ProgramSpec, ReleaseSpec, Runtime
+from environments.runtimes.base import BuildSpec, Place, ProgramSpec, ReleaseSpec
 from launcher import network
 from launcher.home import Layout
 from launcher.user import RunUser
-from environments.runtimes.base import BuildSpec, Place, ProgramSpec, ReleaseSpec
 from portal.paths import Home
 from tests.environments.backing.servers import USER, give_away, is_root, unprivileged
 
