@@ -2,6 +2,20 @@
 
 from environments.repositories.history import Commit, commits, count_between, is_ancestor, types
 from environments.repositories.making import commit_change, configure, create_from_folder, init, replace
+from environments.repositories.merging import (
+    MAX_REBASED,
+    Collision,
+    Joined,
+    Person,
+    Rebased,
+    changes,
+    held_elsewhere,
+    join,
+    merge_base,
+    move,
+    rebase,
+    write_commit,
+)
 from environments.repositories.plumbing import ZERO, check_sha, command, environment
 from environments.repositories.refs import (
     branches,
@@ -17,10 +31,16 @@ from environments.repositories.upkeep import housekeeping
 
 __all__ = [
     "CONFIG_NAMES",
+    "MAX_REBASED",
     "ZERO",
+    "Collision",
     "Commit",
+    "Joined",
+    "Person",
+    "Rebased",
     "TreeSource",
     "branches",
+    "changes",
     "check_sha",
     "command",
     "commit_change",
@@ -33,13 +53,19 @@ __all__ = [
     "environment",
     "export",
     "head",
+    "held_elsewhere",
     "hold",
     "housekeeping",
     "init",
     "is_ancestor",
+    "join",
+    "merge_base",
+    "move",
+    "rebase",
     "refs",
     "replace",
     "tree_id",
     "types",
     "update_refs",
+    "write_commit",
 ]
