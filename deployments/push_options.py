@@ -12,14 +12,22 @@ _TYPES = {
     "staging": EnvironmentType.STAGING,
 }
 # Understood by clients of the hosted original, without a meaning here (yet).
-_IGNORED = ("environment.clone_parent_on_create", "resources.init", "deploy.strategy")
-_KNOWN = ("environment.status", "environment.title", "environment.parent", "environment.type")
+_IGNORED = ("resources.init", "deploy.strategy")
+_KNOWN = (
+    "environment.status",
+    "environment.title",
+    "environment.parent",
+    "environment.type",
+    "environment.clone_parent_on_create",
+)
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 _SHOWN = 60
 
 
 @dataclass
 class Wishes:
     activate: bool = False
+    empty: bool = False  # activated without a copy of its parent's data
     title: str = ""
     parent: str = ""
     type: EnvironmentType = EnvironmentType.INTEGRATION
@@ -45,6 +53,8 @@ def parse(options: Iterable[str]) -> Wishes:
             wishes.parent = value
         elif key == "environment.type":
             _type(wishes, value)
+        elif key == "environment.clone_parent_on_create":
+            _clone(wishes, value)
         elif key in _IGNORED:
             wishes.warnings.append(f"Warning: the push option {key} has no effect here.")
         else:
@@ -58,6 +68,13 @@ def _status(wishes: Wishes, value: Literal["active", "inactive"] | str) -> None:
         wishes.activate = True
     elif value != "inactive":
         wishes.problems.append(f"environment.status cannot be {shown(value)}. Allowed: active, inactive.")
+
+
+def _clone(wishes: Wishes, value: str) -> None:
+    if value.lower() in _TRUTH:
+        wishes.empty = not _TRUTH[value.lower()]
+    else:
+        wishes.problems.append(f"environment.clone_parent_on_create cannot be {shown(value)}. Allowed: true, false.")
 
 
 def _type(wishes: Wishes, value: str) -> None:

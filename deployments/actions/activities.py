@@ -25,7 +25,7 @@ NEEDED: dict[Kind, Permission] = {
     Kind.REDEPLOY: Permission.OPERATE,
     Kind.BRANCH: Permission.BRANCH,
     Kind.DELETE: Permission.DELETE,
-    Kind.MERGE: Permission.OPERATE,  # on the child; on the parent it needs PUSH besides
+    Kind.MERGE: Permission.OPERATE,  # on the child; what it needs on the parent says actions.merges
     Kind.SYNCHRONIZE: Permission.OPERATE,
     Kind.PAUSE: Permission.OPERATE,
     Kind.RESUME: Permission.OPERATE,
@@ -44,13 +44,15 @@ def create(
     parameters: Mapping[str, Any] | None = None,
     address: str = "",
     retry_of: Activity | None = None,
+    source: Environment | None = None,
 ) -> Activity:
     """Write the activity with its audit event, and nudge a worker once both are committed.
 
     `by` None: Slipway itself asks. Raises Missing or Denied by the role, Conflict while the environment is deleted.
     """
-    if by is not None and environment is not None and kind in NEEDED:
-        check(by, environment, NEEDED[kind])
+    asked_of = source if kind is Kind.MERGE else environment
+    if by is not None and asked_of is not None and kind in NEEDED:
+        check(by, asked_of, NEEDED[kind])
     with transaction.atomic():
         # Locked, so that numbers are committed in the order in which they were given.
         Project.objects.select_for_update().get(pk=project.pk)
@@ -66,6 +68,7 @@ def create(
             actor_name=str(by) if by else "Slipway",
             sequence=last + 1,
             retry_of=retry_of,
+            source=source,
         )
         audit.record(
             kind.value,

@@ -1,10 +1,13 @@
 """Asking for changes of an environment: activate, redeploy, deactivate, branch, delete."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.conf import settings
 from django.db import transaction
 
 from deployments import live
-from deployments.actions import activities, possible
+from deployments.actions import activities, data, possible
 from deployments.enums import Kind
 from deployments.models import Activity
 from environments import access, names, repositories
@@ -16,8 +19,10 @@ from portal.models import Project, User
 from portal.permissions import Permission
 
 
-def activate(environment: Environment, *, by: User | None, address: str = "") -> Activity:
-    """Bring an inactive environment to life. Raises Conflict when it is active, or when too many are."""
+def activate(environment: Environment, *, by: User | None, empty: bool = False, address: str = "") -> Activity:
+    """Bring an inactive environment to life, with a copy of its parent's data unless that cannot be or `empty` is asked
+    for. Raises Conflict when it is active, or when too many are.
+    """
     with transaction.atomic():
         project = Project.objects.select_for_update().get(pk=environment.project_id)
         if by is not None:
@@ -28,9 +33,15 @@ def activate(environment: Environment, *, by: User | None, address: str = "") ->
             project=project,
             environment=environment,
             by=by,
-            parameters={"commit": environment.head_commit},
+            parameters=activation(environment, empty=empty, by=by),
             address=address,
         )
+
+
+def activation(environment: Environment, *, empty: bool, by: User | None) -> dict[str, Any]:
+    """Parameters of an activation."""
+    whose = data.origin(environment, empty=empty, by=by)
+    return {"commit": environment.head_commit, "empty": empty, "data_from": whose}
 
 
 def redeploy(environment: Environment, *, by: User | None, address: str = "") -> Activity:
@@ -48,20 +59,40 @@ def redeploy(environment: Environment, *, by: User | None, address: str = "") ->
     )
 
 
-def deactivate(environment: Environment, *, by: User | None, address: str = "") -> Activity:
-    """Stop the environment and remove its data; the branch stays. Raises Conflict on Production or an inactive one."""
+def deactivate(environment: Environment, *, by: User | None, address: str = "", removal: str = "") -> Activity:
+    """Stop the environment and remove its data; the branch stays. Raises Conflict on Production or an inactive one.
+
+    `removal`: why Slipway itself does it.
+    """
     if by is not None:
         access.check(by, environment, Permission.OPERATE)
-    possible.check(Kind.DEACTIVATE, environment)
-    return activities.create(
-        kind=Kind.DEACTIVATE, project=environment.project, environment=environment, by=by, address=address
-    )
+    with transaction.atomic():
+        Project.objects.select_for_update().get(pk=environment.project_id)
+        possible.check(Kind.DEACTIVATE, environment)
+        return activities.create(
+            kind=Kind.DEACTIVATE,
+            project=environment.project,
+            environment=environment,
+            by=by,
+            parameters={"removal": removal} if removal else {},
+            address=address,
+        )
 
 
 def branch(
-    parent: Environment, *, name: str, title: str = "", by: User | None, activate: bool = False, address: str = ""
+    parent: Environment,
+    *,
+    name: str,
+    title: str = "",
+    by: User | None,
+    activate: bool = False,
+    empty: bool = False,
+    address: str = "",
 ) -> Activity:
-    """Make a branch from the parent's head, with its environment. Raises Invalid (field branch or title), Conflict."""
+    """Make a branch from the parent's head, with its environment; `empty`: an activated one begins without data.
+
+    Raises Invalid (field branch or title), Conflict.
+    """
     if by is not None:
         access.check(by, parent, Permission.BRANCH)
     names.check_branch(name)
@@ -74,7 +105,13 @@ def branch(
         project=parent.project,
         environment=parent,
         by=by,
-        parameters={"branch": name, "title": title, "commit": parent.head_commit, "activate": activate},
+        parameters={
+            "branch": name,
+            "title": title,
+            "commit": parent.head_commit,
+            "activate": activate,
+            "empty": empty,
+        },
         address=address,
     )
 
@@ -99,8 +136,65 @@ def rename(environment: Environment, *, title: str, by: User, address: str = "")
     environment.title = title
 
 
-def delete(environment: Environment, *, by: User | None, address: str = "") -> Activity:
-    """Remove an inactive environment and its branch. Raises Conflict when that is not possible now."""
+def reparent(environment: Environment, parent: Environment, *, by: User, address: str = "") -> None:
+    """Hang it below another parent. Raises Missing or Denied by the role on either, Conflict when that cannot be.
+
+    Nothing that runs changes: what it inherits does, and where it is merged to.
+    """
+    access.check(by, environment, Permission.OPERATE)
+    access.check(by, parent, Permission.BRANCH)
+    with transaction.atomic():
+        project = Project.objects.select_for_update().get(pk=environment.project_id)
+        everyone = {each.pk: each for each in project.environments.all()}
+        mine, wanted = everyone[environment.pk], everyone.get(parent.pk)
+        reason = why_not_below(mine, wanted, everyone)
+        if reason:
+            raise Conflict(reason, field="parent")
+        if wanted is None or mine.parent_id == wanted.pk:
+            return
+        before = everyone.get(mine.parent_id or 0)
+        Environment.objects.filter(pk=mine.pk).update(parent=wanted, ahead=None, behind=None, drift_of="")
+        audit.record(
+            "environment.reparent",
+            by=by,
+            project=project,
+            target=mine.title,
+            address=address,
+            before=before.title if before else "",
+            after=wanted.title,
+        )
+        transaction.on_commit(lambda: live.publish(f"project:{project.pk}", "environment"))
+    environment.refresh_from_db()
+
+
+def why_not_below(environment: Environment, parent: Environment | None, everyone: Mapping[int, Environment]) -> str:
+    """Why it cannot hang below that parent; empty when it can. `everyone`: the project's environments by key."""
+    if parent is None or parent.status == Environment.Status.DELETING:
+        return "There is no such environment in this project, or it is being deleted."
+    if environment.environment_type is EnvironmentType.PRODUCTION:
+        return "Production is the top of the tree."
+    if parent.environment_type not in _ABOVE[environment.environment_type]:
+        wanted = " or ".join(type.label for type in _ABOVE[environment.environment_type])
+        return f"{environment.environment_type.label} hangs below {wanted}, and {parent.title} is neither."
+    above: Environment | None = parent
+    while above is not None:
+        if above.pk == environment.pk:
+            return f"{parent.title} hangs below {environment.title} itself."
+        above = everyone.get(above.parent_id or 0)
+    return ""
+
+
+_ABOVE = {
+    EnvironmentType.STAGING: (EnvironmentType.PRODUCTION,),
+    EnvironmentType.INTEGRATION: (EnvironmentType.STAGING, EnvironmentType.INTEGRATION),
+}
+
+
+def delete(environment: Environment, *, by: User | None, address: str = "", removal: str = "") -> Activity:
+    """Remove an inactive environment and its branch, as it is now. Raises Conflict when that is not possible.
+
+    `removal`: why Slipway itself does it.
+    """
     if by is not None:
         access.check(by, environment, Permission.DELETE)
     with transaction.atomic():
@@ -111,7 +205,13 @@ def delete(environment: Environment, *, by: User | None, address: str = "") -> A
             project=environment.project,
             environment=environment,
             by=by,
-            parameters={"branch": environment.branch, "title": environment.title, "name": environment.name},
+            parameters={
+                "branch": environment.branch,
+                "title": environment.title,
+                "name": environment.name,
+                "commit": environment.head_commit,
+                **({"removal": removal} if removal else {}),
+            },
             address=address,
         )
         Environment.objects.filter(pk=environment.pk).update(status=Environment.Status.DELETING)

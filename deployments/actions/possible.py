@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from deployments.enums import Kind
 from deployments.models import Activity, Release
+from environments import drift
 from environments.models import Environment
 from portal.enums import EnvironmentType
 from portal.errors import Conflict
@@ -48,6 +49,10 @@ class Situation:
     open: Collection[Kind]  # kinds of its activities that have not ended
     taken: Sequence[Use]  # by other environments; the longest unused first
     live: bool = True  # whether a release serves
+    parent: str = ""  # title; empty at the top of the tree
+    ahead: int | None = None  # commits that the parent lacks; None when that is not known
+    behind: int | None = None  # commits of the parent that it lacks
+    merging: bool = False  # into its parent, just now or soon
 
     @property
     def title(self) -> str:
@@ -61,6 +66,8 @@ class Situation:
 def look(environment: Environment) -> Situation:
     """As it is now; `environment` is read again. For certainty, call it under the project's lock."""
     environment.refresh_from_db()
+    parent = environment.parent
+    counted = parent is not None and environment.drift_of == drift.pair(environment.head_commit, parent.head_commit)
     kinds = Activity.objects.open().filter(environment=environment).values_list("kind", flat=True)
     return Situation(
         environment=environment,
@@ -69,6 +76,10 @@ def look(environment: Environment) -> Situation:
         open={Kind(kind) for kind in kinds},
         taken=uses(environment.project, besides=environment),
         live=Release.objects.filter(environment=environment, state=Release.State.LIVE).exists(),
+        parent=parent.title if parent else "",
+        ahead=environment.ahead if counted else None,
+        behind=environment.behind if counted else None,
+        merging=Activity.objects.open().filter(source=environment, kind=Kind.MERGE).exists(),
     )
 
 
@@ -111,6 +122,8 @@ def check_room(project: Project, environment: Environment) -> None:
 def _activate(now: Situation) -> str:
     if now.environment.is_active:
         return f"{now.title} is active already."
+    if now.environment.status == Environment.Status.DELETING:
+        return _always(now)
     if Kind.ACTIVATE in now.open:
         return f"{now.title} is being activated already."
     return no_room(now)
@@ -144,7 +157,10 @@ def _delete(now: Situation) -> str:
     if now.environment.is_active:
         return f"{now.title} is active. Deactivate it first."
     if now.children:
-        return f"{now.title} has children: {', '.join(now.children[:5])}. Delete them first."
+        named = ", ".join(now.children[:5]) + (" and others" if len(now.children) > 5 else "")
+        return f"{now.title} has children: {named}. Delete them first, or give them another parent."
+    if now.merging:
+        return f"{now.title} is being merged into {now.parent}. Wait for that."
     return _at_rest(now)
 
 
@@ -156,6 +172,26 @@ def _always(now: Situation) -> str:
     return f"{now.title} is being deleted." if now.environment.status == Environment.Status.DELETING else ""
 
 
+def _merge(now: Situation) -> str:
+    if now.environment.parent_id is None:
+        return f"{now.title} is at the top of the tree: there is nothing above it to merge into."
+    if now.merging:
+        return f"{now.title} is being merged into {now.parent} already."
+    if now.ahead == 0:
+        return f"{now.title} holds no commit that {now.parent} lacks."
+    return _always(now)
+
+
+def _synchronize(now: Situation) -> str:
+    if now.environment.parent_id is None:
+        return f"{now.title} is at the top of the tree: there is nothing above it to take code from."
+    if Kind.SYNCHRONIZE in now.open:
+        return f"{now.title} is being synchronized already."
+    if now.behind == 0:
+        return f"{now.title} holds every commit of {now.parent}."
+    return _always(now)
+
+
 _NEVER = datetime.min.replace(tzinfo=timezone.get_default_timezone())
 
 _RULES: dict[Kind, Callable[[Situation], str]] = {
@@ -164,6 +200,13 @@ _RULES: dict[Kind, Callable[[Situation], str]] = {
     Kind.REDEPLOY: _needs_active,
     Kind.BRANCH: _always,
     Kind.DELETE: _delete,
+    Kind.MERGE: _merge,
+    Kind.SYNCHRONIZE: _synchronize,
+    Kind.BACKUP: _needs_active,
+    Kind.RESTORE: _always,
+    Kind.CRON: _needs_active,
+    Kind.PAUSE: _needs_active,
+    Kind.RESUME: _needs_active,
 }
 
 

@@ -107,6 +107,7 @@ class Check:
     def _head(self, update: RefUpdate, branch: str) -> dict[str, Any]:
         environment = self.environments.get(branch)
         plan = {"kind": "head", "ref": update.ref, "old": update.old, "new": update.new, "activate": False}
+        plan["empty"] = self.wishes.empty
         if environment is None:
             return plan | self._new_environment(branch)
         access.check(self.by, environment, Permission.PUSH)

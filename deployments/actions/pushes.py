@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from deployments import live
 from deployments.actions import activities
-from deployments.actions.environments import make_row
+from deployments.actions.environments import activation, make_row
 from deployments.actions.possible import check_room
 from deployments.actions.push_check import Check, PushRefused, RefUpdate
 from deployments.enums import Kind
@@ -31,7 +31,18 @@ from portal.errors import Conflict, Denied, Missing, SlipwayError
 from portal.ids import new_id
 from portal.models import Project, User
 
-__all__ = ["MAX_UPDATES", "Proposal", "PushRefused", "RefUpdate", "propose", "reconcile_refs", "record", "withdraw"]
+__all__ = [
+    "MAX_UPDATES",
+    "Proposal",
+    "PushRefused",
+    "RefUpdate",
+    "announce_move",
+    "propose",
+    "reconcile_refs",
+    "record",
+    "settle",
+    "withdraw",
+]
 
 MAX_UPDATES = 500
 _COMMITS = 50  # of a push are kept with its activity
@@ -87,6 +98,17 @@ def propose_by_id(project_id: str, *, user_id: int, **what: Any) -> Proposal:
 def withdraw(push_id: str) -> None:
     """Forget a push that was let in but whose refs will not move."""
     Push.objects.filter(pk=push_id, recorded_at=None).delete()
+
+
+def announce_move(environment: Environment, old: str, new: str, *, by: User | None) -> Push:
+    """Write down that Slipway itself is about to move a branch; then move it, and `settle`."""
+    plan = {"kind": "head", "ref": f"refs/heads/{environment.branch}", "old": old, "new": new, "activate": False}
+    return Push.objects.create(id=new_id(), project=environment.project, user=by, updates=[plan])
+
+
+def settle(push_id: str) -> list[Activity]:
+    """Record a move that was announced, if it came; else forget it. Returns the activities that follow."""
+    return record(push_id) if Push.objects.filter(pk=push_id).exists() else []
 
 
 def record(push: Push | str, moved: Collection[str] | None = None) -> list[Activity]:
@@ -214,8 +236,10 @@ def _record_head(push: Push, plan: Mapping[str, Any], added: Sequence[Mapping[st
     wanted = [Kind.ACTIVATE, Kind.PUSH] if plan["activate"] and not environment.is_active else [Kind.PUSH]
     for kind in wanted:
         try:
+            further: dict[str, Any] = {}
             if kind is Kind.ACTIVATE:
                 check_room(push.project, environment)
+                further = activation(environment, empty=bool(plan.get("empty")), by=push.user)
             return _activity(
                 push.project,
                 environment,
@@ -226,6 +250,7 @@ def _record_head(push: Push, plan: Mapping[str, Any], added: Sequence[Mapping[st
                 by=push.user,
                 address=push.address,
                 push=push.pk,
+                further=further,
             )
         except (Conflict, Denied, Missing):
             # It was allowed when the push was checked. What is left of it is a push to an inactive environment; and
@@ -270,6 +295,7 @@ def _activity(
     kind: Kind = Kind.PUSH,
     address: str = "",
     push: str = "",
+    further: Mapping[str, Any] | None = None,
 ) -> Activity:
     activity = activities.create(
         kind=kind,
@@ -277,6 +303,7 @@ def _activity(
         environment=environment,
         by=by,
         parameters={
+            **(further or {}),
             "commit": new,
             "previous": old,
             "commits": list(added),

@@ -1,8 +1,10 @@
 """Asking again for what failed or was cancelled, by the rules of now."""
 
+from collections.abc import Callable
+
 from django.db import transaction
 
-from deployments.actions import environments, projects
+from deployments.actions import environments, merges, projects
 from deployments.actions.activities import check_may_change, create
 from deployments.enums import Kind, State
 from deployments.models import Activity
@@ -23,7 +25,7 @@ def retry(activity: Activity, *, by: User, address: str = "") -> Activity:
         return projects.retry_create(activity.project, by=by, address=address)
     if environment is None:
         raise Conflict("Its environment is gone.")
-    again = {
+    again: dict[Kind, Callable[..., Activity]] = {
         Kind.ACTIVATE: environments.activate,
         Kind.DEACTIVATE: environments.deactivate,
         Kind.REDEPLOY: environments.redeploy,
@@ -31,10 +33,13 @@ def retry(activity: Activity, *, by: User, address: str = "") -> Activity:
     }
     if kind in again:  # what was possible then may not be now
         with transaction.atomic():
-            made = again[kind](environment, by=by, address=address)
+            wished = {"empty": bool(activity.parameters.get("empty"))} if kind is Kind.ACTIVATE else {}
+            made = again[kind](environment, by=by, address=address, **wished)
             made.parameters, made.retry_of = activity.parameters | made.parameters, activity
             made.save(update_fields=["parameters", "retry_of"])
         return made
+    if kind in (Kind.MERGE, Kind.SYNCHRONIZE):
+        return _join_again(activity, by=by, address=address)
     if kind is Kind.PUSH and environment.environment_type is not EnvironmentType.INTEGRATION:
         check(by, environment, Permission.OPERATE)  # as for the push itself
     if kind is Kind.PUSH and activity.parameters.get("commit") != environment.head_commit:
@@ -50,3 +55,16 @@ def retry(activity: Activity, *, by: User, address: str = "") -> Activity:
         address=address,
         retry_of=activity,
     )
+
+
+def _join_again(activity: Activity, *, by: User, address: str) -> Activity:
+    told = activity.parameters
+    child = activity.source if activity.kind == Kind.MERGE else activity.environment
+    if child is None or activity.source is None:
+        raise Conflict("The environment that it was to take the code of is gone.")
+    if activity.kind == Kind.MERGE:
+        made = merges.merge(child, by=by, how=told["how"], delete=bool(told.get("delete")), address=address)
+    else:
+        made = merges.synchronize(child, by=by, how=told["how"], address=address)
+    Activity.objects.filter(pk=made.pk).update(retry_of=activity)
+    return made

@@ -24,6 +24,9 @@ class Activity(models.Model):
     environment = models.ForeignKey(
         "environments.Environment", null=True, blank=True, on_delete=models.SET_NULL, related_name="activities"
     )
+    source = models.ForeignKey(  # what it takes code from, when that is another environment
+        "environments.Environment", null=True, blank=True, on_delete=models.SET_NULL, related_name="given"
+    )
     kind = models.CharField(max_length=40, choices=[(k.value, k.value) for k in Kind])
     state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in State], default=State.PENDING)
     parameters = models.JSONField(default=dict, blank=True)  # what was asked, e.g. {"commit": ..., "previous": ...}

@@ -3,6 +3,7 @@
 from django.conf import settings
 
 from deployments.actions import environments as actions
+from deployments.enums import Kind
 from deployments.models import Activity
 from deployments.pipeline.context import Context, Part, Procedure
 from environments import repositories
@@ -47,7 +48,9 @@ def _environment(context: Context) -> str | None:
 
 def _activate(context: Context) -> str | None:
     environment = Environment.objects.get(project=context.project, branch=context.activity.parameters["branch"])
-    actions.activate(environment, by=context.activity.actor)
+    coming = Activity.objects.filter(environment=environment, kind=Kind.ACTIVATE)
+    if not environment.is_active and not coming.exists():  # by a worker that was lost in this step
+        actions.activate(environment, by=context.activity.actor, empty=bool(context.activity.parameters.get("empty")))
     context.outcome = f"{environment.title} was made from {context.environment.title} and is being activated."
     return None
 

@@ -26,8 +26,10 @@ def _remove(context: Context) -> str | None:
 
 
 def _branch(context: Context) -> str | None:
-    branch = context.activity.parameters["branch"]
-    repositories.delete_branch(settings.HOME.repository(context.project.pk), branch)
+    asked = context.activity.parameters
+    branch = asked["branch"]
+    # Only as it was when that was asked: what somebody pushed meanwhile is not lost.
+    repositories.delete_branch(settings.HOME.repository(context.project.pk), branch, asked.get("commit", ""))
     context.log.line(f"The branch {branch} is deleted")
     return None
 

@@ -2,7 +2,7 @@
 
 from deployments.enums import Kind
 from deployments.models import Activity
-from deployments.pipeline import branch, create, deactivate, delete, deploy
+from deployments.pipeline import branch, create, deactivate, delete, deploy, merge
 from deployments.pipeline.context import Procedure
 
 _PROCEDURES: dict[Kind, Procedure] = {
@@ -13,6 +13,8 @@ _PROCEDURES: dict[Kind, Procedure] = {
     Kind.DEACTIVATE: deactivate.PROCEDURE,
     Kind.BRANCH: branch.PROCEDURE,
     Kind.DELETE: delete.PROCEDURE,
+    Kind.MERGE: merge.PROCEDURE,
+    Kind.SYNCHRONIZE: merge.PROCEDURE,
 }
 
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from django.db.models.functions import Now
 
 from deployments.models import Round
+from deployments.pipeline import removing
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,11 @@ class Due:
     run: Callable[[], None]
 
 
-ROUNDS: tuple[Due, ...] = ()
+ROUNDS: tuple[Due, ...] = (
+    Due("drift", 60, removing.count_branches),
+    Due("removals-announced", 300, removing.announce),
+    Due("removals", 60, removing.carry_out),
+)
 
 
 def run_due() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from deployments.actions import activities
 from deployments.enums import Kind
@@ -72,6 +73,37 @@ class Engine:
             other, self._write(files), message="Change", author="Mara", branches=["x"]
         )
         repositories.plumbing.git(self.repository, "fetch", "--quiet", str(other), f"+refs/heads/x:refs/heads/{branch}")
+        return sha
+
+    def branch(self, name: str, parent: Environment | None = None) -> Environment:
+        """An inactive one, at its parent's commit."""
+        above = parent or self.environment
+        above.refresh_from_db()
+        repositories.create_branch(self.repository, name, above.head_commit)
+        return EnvironmentFactory(
+            project=self.project,
+            branch=name,
+            parent=above,
+            status=Environment.Status.INACTIVE,
+            head_commit=above.head_commit,
+            created_by=self.by,
+        )
+
+    def add(self, environment: Environment, files: Mapping[str, str], message: str = "Change") -> str:
+        """One commit more on a branch, recorded as a push would be; returns it."""
+        environment.refresh_from_db()
+        sha = repositories.commit_change(
+            self.repository,
+            environment.head_commit,
+            {name: text.encode() for name, text in files.items()},
+            message=message,
+            author="Mara",
+            email="mara@example.com",
+            at=timezone.now(),
+        )
+        assert repositories.move(self.repository, environment.branch, environment.head_commit, sha, "push")
+        Environment.objects.filter(pk=environment.pk).update(head_commit=sha)
+        environment.refresh_from_db()
         return sha
 
     def push(self, files: Mapping[str, str]) -> Activity:

@@ -116,7 +116,9 @@ def test_whether_another_branch_holds_a_commit(path: Path) -> None:
 def test_a_preview_tells_commits_files_by_area_and_configuration(path: Path) -> None:
     base = commit(path, begin(path), "On the other side", b_dot_txt=b"B\n")
     services = b"db:\n  type: mariadb:10.11\n"
-    head = commit(path, begin(path), "Add a database", src__one=b"1", src__two=b"2", _dot_platform__services_dot_yaml=services)  # noqa: E501
+    head = commit(
+        path, begin(path), "Add a database", src__one=b"1", src__two=b"2", _dot_platform__services_dot_yaml=services
+    )
     head = commit(path, head, "Change it", a_dot_txt=b"new\n")
     seen = comparing.preview(path, base, head)
     assert (seen.ahead, seen.behind, seen.way, seen.files) == (2, 1, "merge", 4)

@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from deployments.actions import environments as actions
-from deployments.actions import projects
+from deployments.actions import merges, projects
 from deployments.enums import Kind, State
 from deployments.models import Activity, Release, Step
 from deployments.pipeline import procedures, reconciling, runner, sweeping
@@ -55,6 +55,22 @@ def push(engine: Engine) -> Activity:
     return engine.push(WITH_SERVICES | {"serve.py": "print('changed')\n"})
 
 
+def merge(engine: Engine) -> Activity:
+    """A merge commit into an active master."""
+    active(engine)
+    child = engine.branch("next")
+    engine.add(child, {"new.txt": "new"})
+    engine.add(engine.environment, {"other.txt": "other"})
+    return merges.merge(child, by=engine.by)
+
+
+def synchronization(engine: Engine) -> Activity:
+    child = engine.branch("next")
+    engine.add(child, {"new.txt": "new"})
+    engine.add(engine.environment, {"other.txt": "other"})
+    return merges.synchronize(child, by=engine.by, how=merges.REBASE)
+
+
 # How each kind is asked for, in a project that is ready for it.
 ASK: dict[Kind, Callable[[Engine], Activity]] = {
     Kind.PROJECT_CREATE: creation,
@@ -64,6 +80,8 @@ ASK: dict[Kind, Callable[[Engine], Activity]] = {
     Kind.DEACTIVATE: lambda engine: actions.deactivate(active(engine), by=engine.by),
     Kind.BRANCH: lambda engine: actions.branch(engine.environment, name="feature", by=engine.by, activate=True),
     Kind.DELETE: lambda engine: actions.delete(inactive_branch(engine), by=engine.by),
+    Kind.MERGE: merge,
+    Kind.SYNCHRONIZE: synchronization,
 }
 
 
