@@ -166,4 +166,7 @@ def test_retrying_an_activation_obeys_the_limit_of_now(environment: Environment,
     environment.project.max_active_integration = 1
     environment.project.save()
     again = retries.retry(failed, by=owner)
-    assert (again.retry_of, again.parameters) == (failed, {"push": "p", "commit": environment.head_commit})
+    assert (again.retry_of, again.parameters) == (
+        failed,
+        {"push": "p", "commit": environment.head_commit, "empty": False, "data_from": None},
+    )

@@ -34,7 +34,8 @@ def owner_of(environment: Environment) -> User:
 def test_activation_takes_the_branchs_head() -> None:
     environment = EnvironmentFactory(status=INACTIVE)
     activity = actions.activate(environment, by=owner_of(environment))
-    assert (activity.kind, activity.parameters) == (Kind.ACTIVATE, {"commit": environment.head_commit})
+    told = {"commit": environment.head_commit, "empty": False, "data_from": None}
+    assert (activity.kind, activity.parameters) == (Kind.ACTIVATE, told)
 
 
 def test_the_ninth_active_integration_is_refused_with_the_list_of_active_ones() -> None:
@@ -157,4 +158,5 @@ def test_a_branch_needs_a_free_name(monkeypatch: pytest.MonkeyPatch) -> None:
         "title": "Two",
         "commit": parent.head_commit,
         "activate": True,
+        "empty": False,
     }

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from deployments import state
 from deployments.actions import environments as actions
 from deployments.actions import merges, pushes, retries
 from deployments.actions.push_check import RefUpdate
 from deployments.enums import Kind, State
 from deployments.models import Activity, Push
 from deployments.pipeline import merge as pipeline
+from deployments.pipeline import sweeping
 from environments import repositories
 from environments.models import Environment
 from portal.enums import EnvironmentRole
@@ -217,6 +219,33 @@ def test_a_push_during_a_merge_is_kept_and_the_merge_comes_on_top(
     assert git(engine.repository, "show", "master:pushed.txt") == "pushed"
     assert git(engine.repository, "show", "master:new.txt") == "new"
     assert git(engine.repository, "log", "-1", "--format=%P", "master") == f"{pushed[0]} {child.head_commit}"
+    heads_agree(engine)
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["after git moved", "before git moved"])
+def test_a_worker_lost_between_git_and_the_record_is_followed_by_one_that_finds_out(
+    engine: Engine, child: Environment, monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    engine.add(engine.environment, {"other.txt": "other\n"})
+    usual = repositories.move
+
+    def die(path: Path, branch: str, old: str, new: str, why: str) -> bool:
+        if moved:
+            assert usual(path, branch, old, new, why)
+        raise state.LostLease("died")
+
+    activity = merges.merge(child, by=engine.by)
+    with monkeypatch.context() as patched:
+        patched.setattr(repositories, "move", die)
+        engine.run(activity)
+    assert Push.objects.filter(recorded_at=None).count() == 1
+    Activity.objects.filter(pk=activity.pk).update(lease_until="2020-01-01T00:00:00Z")
+    sweeping.sweep()
+    engine.run(activity)
+    assert activity.state == State.SUCCEEDED, activity.outcome
+    assert git(engine.repository, "show", "master:new.txt") == "new"
+    assert Activity.objects.filter(kind=Kind.PUSH).count() == 1
+    assert engine.environment.head_commit[:7] in activity.outcome
     heads_agree(engine)
 
 
