@@ -29,6 +29,8 @@ urlpatterns = [
     path(f"{_ENVIRONMENT}/redeploy", environments.environment_redeploy, name="environment_redeploy"),
     path(f"{_ENVIRONMENT}/deactivate", environments.environment_deactivate, name="environment_deactivate"),
     path(f"{_ENVIRONMENT}/delete", environments.environment_delete, name="environment_delete"),
+    path(f"{_ENVIRONMENT}/pause", environments.environment_pause, name="environment_pause"),
+    path(f"{_ENVIRONMENT}/resume", environments.environment_resume, name="environment_resume"),
     path(f"{_ENVIRONMENT}/branch", environments.environment_branch, name="environment_branch"),
     path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
     path(

@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from django.conf import settings
@@ -21,9 +21,29 @@ _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\Z")
 
 def switch(hosts: Iterable[str], socket: Path) -> None:
     """Let `socket` serve these hosts from now on, and mark its release as the one that is live."""
-    links = {host: _link(host) for host in hosts}
-    settings.HOME.edge.mkdir(parents=True, exist_ok=True)
+    links = _links(hosts)
     live_mark(socket).touch()
+    _turn(links, socket)
+
+
+def park(hosts: Iterable[str]) -> None:
+    """Let the portal answer at these hosts: their environment sleeps, and the first visitor wakes it."""
+    _turn(_links(hosts), settings.HOME.web_socket)
+
+
+def is_parked(host: str) -> bool:
+    try:
+        return Path(os.readlink(_link(host))) == settings.HOME.web_socket
+    except (OSError, Invalid):
+        return False
+
+
+def _links(hosts: Iterable[str]) -> dict[str, Path]:
+    settings.HOME.edge.mkdir(parents=True, exist_ok=True)
+    return {host: _link(host) for host in hosts}
+
+
+def _turn(links: Mapping[str, Path], socket: Path) -> None:
     for host, link in links.items():
         temporary = link.with_name(f".{secrets.token_hex(6)}")
         temporary.symlink_to(socket)
@@ -41,7 +61,7 @@ def remove(hosts: Iterable[str]) -> None:
 
 
 def hosts_on(sockets: Path) -> dict[str, Path]:
-    """Hosts that are served by a socket below this folder, and the socket."""
+    """Hosts that lead to a socket below this folder, and the socket. Parked ones lead to the web process'."""
     found: dict[str, Path] = {}
     with contextlib.suppress(FileNotFoundError):
         for entry in os.scandir(settings.HOME.edge):

@@ -75,6 +75,8 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "portal.urls"
+# Answers, before Django does, at names that are not the portal's own: see portal/asgi.py.
+SITES = "deployments.views.sleeping.find"
 ASGI_APPLICATION = "portal.asgi.application"
 AUTH_USER_MODEL = "portal.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -28,7 +28,7 @@ NEEDED: dict[Kind, Permission] = {
     Kind.MERGE: Permission.OPERATE,  # on the child; what it needs on the parent says actions.merges
     Kind.SYNCHRONIZE: Permission.OPERATE,
     Kind.PAUSE: Permission.OPERATE,
-    Kind.RESUME: Permission.OPERATE,
+    Kind.RESUME: Permission.SEE,  # visiting it does the same
     Kind.BACKUP: Permission.OPERATE,
     Kind.RESTORE: Permission.RESTORE,
     Kind.CRON: Permission.OPERATE,
@@ -44,11 +44,16 @@ def create(
     parameters: Mapping[str, Any] | None = None,
     address: str = "",
     retry_of: Activity | None = None,
+<<<<<<< HEAD
     source: Environment | None = None,
+=======
+    actor_name: str = "",
+>>>>>>> 9323396 (Pause environments and let the first visitor wake them)
 ) -> Activity:
     """Write the activity with its audit event, and nudge a worker once both are committed.
 
-    `by` None: Slipway itself asks. Raises Missing or Denied by the role, Conflict while the environment is deleted.
+    `by` None: Slipway itself asks, or whom `actor_name` names. Raises Missing or Denied by the role, Conflict while
+    the environment is deleted.
     """
     asked_of = source if kind is Kind.MERGE else environment
     if by is not None and asked_of is not None and kind in NEEDED:
@@ -65,7 +70,7 @@ def create(
             kind=kind,
             parameters=dict(parameters or {}),
             actor=by,
-            actor_name=str(by) if by else "Slipway",
+            actor_name=actor_name or (str(by) if by else "Slipway"),
             sequence=last + 1,
             retry_of=retry_of,
             source=source,

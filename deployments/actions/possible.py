@@ -151,6 +151,22 @@ def _deactivate(now: Situation) -> str:
     return _needs_active(now)
 
 
+def _pause(now: Situation) -> str:
+    if now.type is EnvironmentType.PRODUCTION:
+        return "Production is never paused."
+    if now.environment.is_paused:
+        return f"{now.title} is paused already."
+    if now.environment.is_active and not now.live:
+        return f"Nothing is live on {now.title} that could be paused."
+    return _needs_active(now) or _at_rest(now)
+
+
+def _resume(now: Situation) -> str:
+    if now.environment.is_paused or Kind.PAUSE in now.open:
+        return ""
+    return _needs_active(now) or f"{now.title} is awake."
+
+
 def _delete(now: Situation) -> str:
     if now.environment.branch == now.project.default_branch or now.type is not EnvironmentType.INTEGRATION:
         return f"{now.title} is part of every project and cannot be deleted."
@@ -200,6 +216,7 @@ _RULES: dict[Kind, Callable[[Situation], str]] = {
     Kind.REDEPLOY: _needs_active,
     Kind.BRANCH: _always,
     Kind.DELETE: _delete,
+<<<<<<< HEAD
     Kind.MERGE: _merge,
     Kind.SYNCHRONIZE: _synchronize,
     Kind.BACKUP: _needs_active,
@@ -207,6 +224,10 @@ _RULES: dict[Kind, Callable[[Situation], str]] = {
     Kind.CRON: _needs_active,
     Kind.PAUSE: _needs_active,
     Kind.RESUME: _needs_active,
+=======
+    Kind.PAUSE: _pause,
+    Kind.RESUME: _resume,
+>>>>>>> 9323396 (Pause environments and let the first visitor wake them)
 }
 
 

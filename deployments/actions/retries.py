@@ -4,7 +4,11 @@ from collections.abc import Callable
 
 from django.db import transaction
 
+<<<<<<< HEAD
 from deployments.actions import environments, merges, projects
+=======
+from deployments.actions import environments, pausing, projects
+>>>>>>> 9323396 (Pause environments and let the first visitor wake them)
 from deployments.actions.activities import check_may_change, create
 from deployments.enums import Kind, State
 from deployments.models import Activity
@@ -30,6 +34,8 @@ def retry(activity: Activity, *, by: User, address: str = "") -> Activity:
         Kind.DEACTIVATE: environments.deactivate,
         Kind.REDEPLOY: environments.redeploy,
         Kind.DELETE: environments.delete,
+        Kind.PAUSE: pausing.pause,
+        Kind.RESUME: pausing.resume,
     }
     if kind in again:  # what was possible then may not be now
         with transaction.atomic():

@@ -22,7 +22,7 @@ def _take_off(context: Context) -> str | None:
     environment = context.environment
     hosts = list(Host.objects.filter(environment=environment).values_list("name", flat=True))
     with state.fenced(context.activity):
-        Environment.objects.filter(pk=environment.pk).update(status=Environment.Status.INACTIVE)
+        Environment.objects.filter(pk=environment.pk).update(status=Environment.Status.INACTIVE, paused_at=None)
         alive = Release.objects.filter(environment=environment, state=Release.State.LIVE)
         alive.update(state=Release.State.RETIRED, retired_at=Now())
         Host.objects.filter(environment=environment).delete()

@@ -9,7 +9,11 @@ from django.db.models.functions import Now
 
 from deployments.enums import Kind
 from deployments.models import Activity, Release
+<<<<<<< HEAD
 from deployments.pipeline import building, deactivate, provisioning, quieting, releasing, specs
+=======
+from deployments.pipeline import building, deactivate, pause, provisioning, releasing, specs
+>>>>>>> 9323396 (Pause environments and let the first visitor wake them)
 from deployments.pipeline.context import FAINT, PLAIN, YELLOW, Context, Part, Procedure
 from deployments.pipeline.deployment import Deployment
 from deployments.pipeline.failures import Failure
@@ -130,7 +134,9 @@ def _undo(activity: Activity, runtime: Runtime) -> None:
     for release in Release.objects.filter(activity=activity, state=Release.State.STARTING):
         runtime.stop(specs.place_of(environment), release.number)
         Release.objects.filter(pk=release.pk).update(state=Release.State.FAILED, retired_at=Now())
-    environment.refresh_from_db(fields=["status"])
+    environment.refresh_from_db(fields=["status", "paused_at"])
+    if environment.is_paused:  # its services were started for this
+        pause.stop_services(environment, runtime)
     if activity.kind == Kind.ACTIVATE and not environment.is_active:
         deactivate.remove_all(environment, runtime)
 

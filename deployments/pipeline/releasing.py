@@ -158,7 +158,7 @@ def _make_live(context: Context, deployment: Deployment, release: Release) -> No
             serving = Release.objects.filter(environment=environment, state=Release.State.LIVE)
             serving.update(state=Release.State.RETIRED, retired_at=Now())
             Release.objects.filter(pk=release.pk).update(state=Release.State.LIVE, live_at=Now())
-            activate = {"status": Environment.Status.ACTIVE, "deployed_at": Now()}
+            activate = {"status": Environment.Status.ACTIVE, "deployed_at": Now(), "paused_at": None}
             Environment.objects.filter(pk=environment.pk).update(**activate)
             activity.save(update_fields=["payload"])
     except IntegrityError as error:

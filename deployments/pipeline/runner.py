@@ -161,6 +161,8 @@ def kept(activity: Activity) -> str:
         return ""
     serving = Release.objects.filter(environment=activity.environment, state=Release.State.LIVE)
     release = serving.exclude(activity=activity).first()
+    if release is not None and activity.environment.is_paused:
+        return f"{activity.environment.title} stays paused with {release}."
     return f"{release} keeps serving." if release else ""
 
 

@@ -46,12 +46,22 @@ def _can_be_deleted(frame: Frame, environment: Environment) -> bool:
     return _inactive(frame, environment) and own and environment.branch != frame.project.default_branch
 
 
+def _can_sleep(frame: Frame, environment: Environment) -> bool:
+    return _can_go(frame, environment) and not environment.is_paused
+
+
+def _sleeps(frame: Frame, environment: Environment) -> bool:
+    return environment.is_paused
+
+
 BUTTONS = (
     Button(Kind.BRANCH, "environment_branch", "New branch", "git-branch", _always),
     Button(Kind.DEACTIVATE, "environment_deactivate", "Deactivate", "power", _can_go),
+    Button(Kind.PAUSE, "environment_pause", "Pause", "pause", _can_sleep, post=True),
     Button(Kind.REDEPLOY, "environment_redeploy", "Redeploy", "rotate-cw", _active, post=True),
     Button(Kind.DELETE, "environment_delete", "Delete", "trash-2", _can_be_deleted),
     Button(Kind.ACTIVATE, "environment_activate", "Activate", "play", _inactive, post=True, primary=True),
+    Button(Kind.RESUME, "environment_resume", "Wake up", "sunrise", _sleeps, post=True, primary=True),
 )
 
 

@@ -6,6 +6,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from deployments.actions import environments as actions
+from deployments.actions import pausing
 from deployments.models import Activity, Release, Step
 from deployments.views import buttons, feed, frame
 from deployments.views.forms import BranchForm, ConfirmForm, tell
@@ -79,6 +80,22 @@ def environment_activate(request: HttpRequest, project_id: str, name: str) -> Ht
 def environment_redeploy(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
     framed = frame.load(request, project_id)
     activity = actions.redeploy(framed.node(name).environment, by=framed.user, address=address(request))
+    return redirect("activity", project_id, activity.pk)
+
+
+@login_required
+@require_POST
+def environment_pause(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
+    framed = frame.load(request, project_id)
+    activity = pausing.pause(framed.node(name).environment, by=framed.user, address=address(request))
+    return redirect("activity", project_id, activity.pk)
+
+
+@login_required
+@require_POST
+def environment_resume(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
+    framed = frame.load(request, project_id)
+    activity = pausing.resume(framed.node(name).environment, by=framed.user, address=address(request))
     return redirect("activity", project_id, activity.pk)
 
 

@@ -73,6 +73,8 @@ class Node:
             return "failed"
         if not self.environment.is_active:
             return "inactive"
+        if self.environment.is_paused:
+            return "paused"
         return "succeeded" if self.live_number else "attention"
 
     @property
@@ -83,11 +85,14 @@ class Node:
         if self.open_state:
             doing = _BUSY.get(Kind(self.open_kind), "working") if self.open_kind else "working"
             return doing if self.open_state == State.RUNNING else f"{doing}: waiting for its turn"
-        serves = f", v{self.live_number} serves" if self.live_number else ""
+        does = "sleeps" if self.environment.is_paused else "serves"
+        serves = f", v{self.live_number} {does}" if self.live_number else ""
         if self.last_state == State.FAILED:
             return f"last activity failed{serves}"
         if not self.environment.is_active:
             return "inactive"
+        if self.environment.is_paused:
+            return f"paused{serves}"
         return f"live, v{self.live_number}" if self.live_number else "nothing deployed yet"
 
     @property
@@ -202,5 +207,6 @@ def count(environments: Sequence[Environment]) -> list[tuple[str, int, str]]:
         "pending": "waiting",
         "attention": "not deployed",
         "succeeded": "live",
+        "paused": "paused",
     }
     return [(dot, made.count(dot), word) for dot, word in words.items() if dot in made]

@@ -49,6 +49,8 @@ class Environment(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     deployed_at = models.DateTimeField(null=True, blank=True)
     visited_at = models.DateTimeField(null=True, blank=True)
+    sleeps = models.BooleanField(null=True, blank=True)  # whether it is paused when idle; None: as usual for its type
+    health_path = models.CharField(max_length=200, default="/")  # what is asked for, to see whether it is healthy
     paused_at = models.DateTimeField(null=True, blank=True)  # active, but its processes are stopped until it is woken
     unlisted = models.BooleanField(default=False)  # Production: kept from search engines, as all others always are
 
@@ -82,9 +84,17 @@ class Environment(models.Model):
         return self.is_active and self.paused_at is not None
 
     @property
+<<<<<<< HEAD
     def is_public(self) -> bool:
         """Open to everyone unless HTTP access says otherwise."""
         return self.environment_type is EnvironmentType.PRODUCTION
+=======
+    def may_sleep(self) -> bool:
+        """Whether it is paused when it is idle for as long as its project says."""
+        if self.environment_type is EnvironmentType.PRODUCTION:
+            return False
+        return self.environment_type is EnvironmentType.INTEGRATION if self.sleeps is None else self.sleeps
+>>>>>>> 9323396 (Pause environments and let the first visitor wake them)
 
     @property
     def host(self) -> str:

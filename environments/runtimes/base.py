@@ -187,6 +187,10 @@ class Runtime(Protocol):
         """Whether the service answers a real query now."""
         ...
 
+    def stop_service(self, spec: ServiceSpec) -> None:
+        """Stop it and keep its data; `provision` starts it again."""
+        ...
+
     def remove_service(self, spec: ServiceSpec) -> None: ...
 
     def place(self, release: ReleaseSpec) -> None:

@@ -93,10 +93,17 @@ class FakeRuntime:
 
     def provision(self, spec: ServiceSpec, watch: Watch) -> None:
         with self._verb("provision", spec.place, watch=watch):
-            self._write(self._service(spec), json.dumps({"engine": spec.engine, "address": spec.address}))
+            self._write(self._service(spec), json.dumps({"engine": spec.engine, "address": spec.address, "runs": True}))
 
     def answers(self, spec: ServiceSpec) -> bool:
-        return self._service(spec).exists()
+        path = self._service(spec)
+        return path.exists() and bool(json.loads(path.read_text())["runs"])
+
+    def stop_service(self, spec: ServiceSpec) -> None:
+        with self._verb("stop_service", spec.place):
+            path = self._service(spec)
+            if path.exists():
+                self._write(path, json.dumps(json.loads(path.read_text()) | {"runs": False}))
 
     def remove_service(self, spec: ServiceSpec) -> None:
         with self._verb("remove_service", spec.place):

@@ -11,6 +11,7 @@ from portal.errors import Invalid
 from portal.models import Project, User
 from portal.permissions import Permission
 
+PAUSE_AFTER = (0, 1, 4, 12, 24)  # hours; 0: never
 MOST_ACTIVE = 200  # Integration environments at once; a host holds no more
 
 
@@ -25,6 +26,8 @@ def change(project: Project, *, by: User, address: str = "", **values: Any) -> N
         )
     if not 1 <= values.get("max_active_integration", 1) <= MOST_ACTIVE:
         raise Invalid(f"Between 1 and {MOST_ACTIVE} can be active at once.", field="limit")
+    if values.get("pause_after", 0) not in PAUSE_AFTER:
+        raise Invalid("Environments are paused after 1, 4, 12 or 24 hours, or never.", field="pause_after")
     with transaction.atomic():
         before = Project.objects.select_for_update().get(pk=project.pk)
         changed = {name: value for name, value in values.items() if getattr(before, name) != value}

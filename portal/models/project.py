@@ -32,6 +32,7 @@ class Project(models.Model):
     source_name = models.CharField(max_length=1000)  # the starter's folder name, or the Git URL (never with a password)
     default_branch = models.CharField(max_length=255, default="master")
     timezone = models.CharField(max_length=64, default="UTC")
+    pause_after = models.PositiveSmallIntegerField(default=0)  # hours that an environment may be idle; 0: never paused
     max_active_integration = models.PositiveIntegerField(default=8)
     delete_merged = models.BooleanField(default=False)  # branches are deleted a day after their merge
     deploy_key_public = models.TextField(blank=True)  # OpenSSH line to paste at the Git host

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 
 from deployments.actions import environments as actions
 from deployments.actions import merges, projects
+from deployments.actions import pausing, projects
 from deployments.enums import Kind, State
 from deployments.models import Activity, Release, Step
 from deployments.pipeline import procedures, reconciling, runner, sweeping
@@ -69,6 +70,9 @@ def synchronization(engine: Engine) -> Activity:
     engine.add(child, {"new.txt": "new"})
     engine.add(engine.environment, {"other.txt": "other"})
     return merges.synchronize(child, by=engine.by, how=merges.REBASE)
+def paused(engine: Engine) -> Environment:
+    assert engine.run(pausing.pause(active(engine), by=engine.by)).state == State.SUCCEEDED
+    return engine.environment
 
 
 # How each kind is asked for, in a project that is ready for it.
@@ -79,6 +83,8 @@ ASK: dict[Kind, Callable[[Engine], Activity]] = {
     Kind.REDEPLOY: lambda engine: actions.redeploy(active(engine), by=engine.by),
     Kind.DEACTIVATE: lambda engine: actions.deactivate(active(engine), by=engine.by),
     Kind.BRANCH: lambda engine: actions.branch(engine.environment, name="feature", by=engine.by, activate=True),
+    Kind.PAUSE: lambda engine: pausing.pause(active(engine), by=engine.by),
+    Kind.RESUME: lambda engine: pausing.resume(paused(engine), by=engine.by),
     Kind.DELETE: lambda engine: actions.delete(inactive_branch(engine), by=engine.by),
     Kind.MERGE: merge,
     Kind.SYNCHRONIZE: synchronization,

@@ -128,6 +128,8 @@ DOORS = [
     Door("environment", SEE, on_environment),
     Door("environment_activate", OPERATE, on_environment, "POST"),
     Door("environment_redeploy", OPERATE, on_active, "POST"),
+    Door("environment_pause", OPERATE, on_active, "POST"),
+    Door("environment_resume", SEE, on_active, "POST"),
     Door("environment_deactivate", SEE, on_active),
     Door("environment_deactivate", OPERATE, on_active, "POST", confirm_active),
     Door("environment_delete", SEE, on_environment),

@@ -1,6 +1,6 @@
 """Environments: what runs of each, and where its hosts lead."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from django.conf import settings
@@ -10,11 +10,16 @@ from django.db.models.functions import Now
 
 from deployments.enums import State
 from deployments.models import Activity, Release
-from deployments.pipeline import deactivate, specs
+from deployments.pipeline import deactivate, pause, specs
 from deployments.pipeline.reconciling.finding import Finding
 from deployments.pipeline.reconciling.leftovers import entries
+<<<<<<< HEAD
 from environments import edge, marks
 from environments.models import Environment, Service
+=======
+from environments import edge
+from environments.models import Environment, Host, Service
+>>>>>>> 9323396 (Pause environments and let the first visitor wake them)
 from environments.process import Watch
 from environments.runtimes.base import ReleaseSpec, Runtime
 
@@ -49,10 +54,12 @@ def check(environment: Environment, runtime: Runtime, services: bool) -> Iterabl
             f"{environment}: a release is marked as starting, but nothing starts it",
             mend=lambda: stuck.update(state=Release.State.FAILED, retired_at=Now()),
         )
-    if environment.is_active and release is not None:
+    if environment.is_paused:
+        yield from _sleeping(environment, runtime, services)
+    elif environment.is_active and release is not None:
         yield from _serving(environment, release, runtime, services)
     for number in found:
-        if release is None or number != release.number:
+        if environment.is_paused or release is None or number != release.number:
             yield Finding(
                 f"{environment}: something is left of v{number}",
                 f"{environment}: what was left of v{number} is removed",
@@ -102,20 +109,45 @@ def _serving(environment: Environment, release: Release, runtime: Runtime, servi
     too_many = set(served) - set(hosts)
     if wrong or too_many:
 
-        def turn() -> bool:
-            with transaction.atomic():  # what is being claimed now waits for us, or we for it
-                at_rest = _at_rest(Environment.objects.select_for_update().get(pk=environment.pk))
-                if at_rest:
-                    edge.switch(wrong, front)
-                    edge.remove(too_many)
-            return at_rest
+        def turn() -> None:
+            edge.switch(wrong, front)
+            edge.remove(too_many)
 
         which = ", ".join([*wrong, *sorted(too_many)])
         yield Finding(
             f"{environment}: {which} do not lead to {release}",
             f"{environment}: {which} led elsewhere than to {release}",
-            turn,
+            partial(_if_at_rest, environment, turn),
         )
+
+
+def _sleeping(environment: Environment, runtime: Runtime, services: bool) -> Iterable[Finding]:
+    """Nothing of a paused environment runs, and its hosts lead to the portal."""
+    hosts = Host.objects.filter(environment=environment).values_list("name", flat=True)
+    wrong = sorted(host for host in hosts if not edge.is_parked(host))
+    if wrong:
+        which = ", ".join(wrong)
+        yield Finding(
+            f"{environment}: it is paused, but {which} do not lead to the portal",
+            f"{environment}: {which} led elsewhere than to the portal, which wakes it",
+            partial(_if_at_rest, environment, partial(edge.park, wrong)),
+        )
+    awake = [name for name, spec in specs.service_specs(environment).items() if services and runtime.answers(spec)]
+    if awake:
+        yield Finding(
+            f"{environment}: it is paused, but {', '.join(awake)} runs",
+            f"{environment}: {', '.join(awake)} ran although it is paused, and was stopped",
+            partial(pause.stop_services, environment, runtime),
+        )
+
+
+def _if_at_rest(environment: Environment, turn: Callable[[], None]) -> bool:
+    """What is being claimed now waits for us, or we for it."""
+    with transaction.atomic():
+        at_rest = _at_rest(Environment.objects.select_for_update().get(pk=environment.pk))
+        if at_rest:
+            turn()
+    return at_rest
 
 
 def _services(environment: Environment, runtime: Runtime) -> Iterable[Finding]:

@@ -42,7 +42,7 @@ def strays(runtime: Runtime) -> Iterable[Finding]:
 
 def hosts() -> Iterable[Finding]:
     """Hosts that no environment has lead nowhere any more."""
-    served = edge.hosts_on(settings.HOME.sockets(0).parent)
+    served = edge.hosts_on(settings.HOME.sockets(0).parent) | edge.hosts_on(settings.HOME.web_socket.parent)
     known = set(Host.objects.filter(name__in=served).values_list("name", flat=True))
     for host in set(served) - known:
         if _old(settings.HOME.edge / host, _SETTLING):

@@ -80,6 +80,9 @@ class LocalRuntime:
     def answers(self, spec: ServiceSpec) -> bool:
         return backing.engine_for(spec.asked).ready(spec, self._layout(spec.place).sockets)
 
+    def stop_service(self, spec: ServiceSpec) -> None:
+        self._services.stop(self._layout(spec.place), spec)
+
     def remove_service(self, spec: ServiceSpec) -> None:
         self._services.remove(self._layout(spec.place), spec)
 

@@ -42,6 +42,10 @@ class Services:
         self._wait(spec, engine, layout, program, watch)
         engine.configure(spec, layout.sockets)
 
+    def stop(self, layout: Layout, spec: ServiceSpec) -> None:
+        self._supervisor.remove(layout.service_group(spec.name), patience=_STOP_WAIT)
+        sandbox.remove_groups(label(spec))
+
     def remove(self, layout: Layout, spec: ServiceSpec) -> None:
         group = layout.service_group(spec.name)
         self._supervisor.remove(group, patience=5)

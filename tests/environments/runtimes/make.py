@@ -34,6 +34,7 @@ VERBS = (
     "build",
     "provision",
     "remove_service",
+    "stop_service",
     "place",
     "start",
     "probe",
