@@ -69,7 +69,7 @@ class Site:
         async def receive() -> Any:
             if parts:
                 return parts.pop(0)
-            await asyncio.Event().wait()
+            return await asyncio.Event().wait()
 
         async def send(message: Any) -> None:
             sent.append(message)
@@ -158,7 +158,9 @@ def test_a_hundred_visitors_hold_no_thread_and_wake_it_once(site: Site) -> None:
     async def scenario() -> tuple[int, int, list[Answer]]:
         before = threading.active_count()
         waiting = [asyncio.create_task(site.ask(f"/{number}")) for number in range(100)]
-        await asyncio.sleep(1.5)
+        while not await in_thread(Activity.objects.open().filter(kind=Kind.RESUME).exists):
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1)
         during = threading.active_count()
         assert not any(each.done() for each in waiting)
         await in_thread(site.wake)
@@ -203,7 +205,7 @@ def test_one_that_does_not_wake_up_says_so_and_is_left_alone_for_a_while(site: S
 
     async def scenario() -> Answer:
         get = asyncio.create_task(site.ask("/api"))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.5)
         await in_thread(site.wake)
         return await get
 
