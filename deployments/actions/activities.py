@@ -44,11 +44,8 @@ def create(
     parameters: Mapping[str, Any] | None = None,
     address: str = "",
     retry_of: Activity | None = None,
-<<<<<<< HEAD
     source: Environment | None = None,
-=======
     actor_name: str = "",
->>>>>>> 9323396 (Pause environments and let the first visitor wake them)
 ) -> Activity:
     """Write the activity with its audit event, and nudge a worker once both are committed.
 

@@ -216,18 +216,13 @@ _RULES: dict[Kind, Callable[[Situation], str]] = {
     Kind.REDEPLOY: _needs_active,
     Kind.BRANCH: _always,
     Kind.DELETE: _delete,
-<<<<<<< HEAD
     Kind.MERGE: _merge,
     Kind.SYNCHRONIZE: _synchronize,
     Kind.BACKUP: _needs_active,
     Kind.RESTORE: _always,
     Kind.CRON: _needs_active,
-    Kind.PAUSE: _needs_active,
-    Kind.RESUME: _needs_active,
-=======
     Kind.PAUSE: _pause,
     Kind.RESUME: _resume,
->>>>>>> 9323396 (Pause environments and let the first visitor wake them)
 }
 
 

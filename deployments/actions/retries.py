@@ -4,11 +4,7 @@ from collections.abc import Callable
 
 from django.db import transaction
 
-<<<<<<< HEAD
-from deployments.actions import environments, merges, projects
-=======
-from deployments.actions import environments, pausing, projects
->>>>>>> 9323396 (Pause environments and let the first visitor wake them)
+from deployments.actions import environments, merges, pausing, projects
 from deployments.actions.activities import check_may_change, create
 from deployments.enums import Kind, State
 from deployments.models import Activity

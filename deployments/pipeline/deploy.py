@@ -9,11 +9,7 @@ from django.db.models.functions import Now
 
 from deployments.enums import Kind
 from deployments.models import Activity, Release
-<<<<<<< HEAD
-from deployments.pipeline import building, deactivate, provisioning, quieting, releasing, specs
-=======
-from deployments.pipeline import building, deactivate, pause, provisioning, releasing, specs
->>>>>>> 9323396 (Pause environments and let the first visitor wake them)
+from deployments.pipeline import building, deactivate, pause, provisioning, quieting, releasing, specs
 from deployments.pipeline.context import FAINT, PLAIN, YELLOW, Context, Part, Procedure
 from deployments.pipeline.deployment import Deployment
 from deployments.pipeline.failures import Failure

@@ -2,11 +2,7 @@
 
 from deployments.enums import Kind
 from deployments.models import Activity
-<<<<<<< HEAD
-from deployments.pipeline import branch, create, deactivate, delete, deploy, merge
-=======
-from deployments.pipeline import branch, create, deactivate, delete, deploy, pause, resume
->>>>>>> 9323396 (Pause environments and let the first visitor wake them)
+from deployments.pipeline import branch, create, deactivate, delete, deploy, merge, pause, resume
 from deployments.pipeline.context import Procedure
 
 _PROCEDURES: dict[Kind, Procedure] = {
@@ -17,13 +13,10 @@ _PROCEDURES: dict[Kind, Procedure] = {
     Kind.DEACTIVATE: deactivate.PROCEDURE,
     Kind.BRANCH: branch.PROCEDURE,
     Kind.DELETE: delete.PROCEDURE,
-<<<<<<< HEAD
     Kind.MERGE: merge.PROCEDURE,
     Kind.SYNCHRONIZE: merge.PROCEDURE,
-=======
     Kind.PAUSE: pause.PROCEDURE,
     Kind.RESUME: resume.PROCEDURE,
->>>>>>> 9323396 (Pause environments and let the first visitor wake them)
 }
 
 

@@ -37,6 +37,9 @@ _ASK = 1.0  # seconds between two looks at the database
 _LATELY = timedelta(minutes=1)
 _DISCOURAGED = timedelta(minutes=1)  # after a failure nobody's coming is a reason to try again for so long
 
+_TEXT = "text/plain; charset=utf-8"
+_ENTRANCES = {"/.slipway/visit": doors.enter, "/.slipway/login": doors.login}
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -81,26 +84,35 @@ class Visitor:
     environment: Environment
 
     async def answer(self) -> HttpResponse:
-        if self.request.path == "/.slipway/visit":
-            return await _database(self._enter)()
+        entrance = _ENTRANCES.get(self.request.path)
+        if entrance is not None:
+            self.request.META["HTTP_X_SLIPWAY_ENVIRONMENT"] = str(self.environment.pk)
+            return await _database(entrance)(self.request)
         refusal = await _database(self._refusal)()
         if refusal is not None:
             return refusal
         return await self._wait()
 
-    def _enter(self) -> HttpResponse:
-        self.request.META["HTTP_X_SLIPWAY_ENVIRONMENT"] = str(self.environment.pk)
-        return doors.enter(self.request)
-
     def _refusal(self) -> HttpResponse | None:
         """What the environment's own nginx would answer to somebody who may not be there. Nobody is woken by them."""
-        if visits.is_welcome(self.environment.pk, self.request.COOKIES.get(doors.COOKIE, "")):
+        authorization = self.request.headers.get("Authorization", "")
+        verdict = visits.judge(
+            self.environment.pk,
+            cookie=self.request.COOKIES.get(visits.COOKIE, ""),
+            authorization=authorization,
+            address=address(self.request),
+        )
+        if verdict.welcome:
             return None
+        if verdict.ask == "wait":
+            text = "Too many wrong passwords. Try again in a minute.\n"
+            return _plain(HttpResponse(text, status=429, content_type=_TEXT, headers={"Retry-After": "60"}))
+        if verdict.ask == "login" and (authorization or not self._reads_pages):
+            answer = HttpResponse("Name and password are needed.\n", status=401, content_type=_TEXT)
+            answer["WWW-Authenticate"] = doors.CHALLENGE
+            return _plain(answer)
         start = f"{settings.PUBLIC_URL}/-/visit/start?environment={self.environment.pk}&host={self.host}"
-        answer = HttpResponseRedirect(f"{start}&to={self.request.get_full_path()}")
-        answer["Cache-Control"] = "no-store"
-        answer["X-Robots-Tag"] = "noindex, nofollow"
-        return answer
+        return _plain(HttpResponseRedirect(f"{start}&to={self.request.get_full_path()}"))
 
     async def _wait(self) -> HttpResponse:
         wake = _wakes.get(self.host)
@@ -142,7 +154,7 @@ class Visitor:
         if not self._reads_pages and self.request.method != "HEAD":
             words = "could not be woken" if failure else "is waking up"
             text = f"This site {words}. Try again in {seconds} seconds.\n"
-            answer = HttpResponse(text, content_type="text/plain; charset=utf-8", status=503)
+            answer = HttpResponse(text, content_type=_TEXT, status=503)
         else:
             project, name = self.environment.project_id, self.environment.name
             context = {

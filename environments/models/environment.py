@@ -84,17 +84,16 @@ class Environment(models.Model):
         return self.is_active and self.paused_at is not None
 
     @property
-<<<<<<< HEAD
     def is_public(self) -> bool:
         """Open to everyone unless HTTP access says otherwise."""
         return self.environment_type is EnvironmentType.PRODUCTION
-=======
+
+    @property
     def may_sleep(self) -> bool:
         """Whether it is paused when it is idle for as long as its project says."""
         if self.environment_type is EnvironmentType.PRODUCTION:
             return False
         return self.environment_type is EnvironmentType.INTEGRATION if self.sleeps is None else self.sleeps
->>>>>>> 9323396 (Pause environments and let the first visitor wake them)
 
     @property
     def host(self) -> str:

@@ -16,8 +16,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from deployments.actions import environments as actions
-from deployments.actions import merges, projects
-from deployments.actions import pausing, projects
+from deployments.actions import merges, pausing, projects
 from deployments.enums import Kind, State
 from deployments.models import Activity, Release, Step
 from deployments.pipeline import procedures, reconciling, runner, sweeping
@@ -70,6 +69,8 @@ def synchronization(engine: Engine) -> Activity:
     engine.add(child, {"new.txt": "new"})
     engine.add(engine.environment, {"other.txt": "other"})
     return merges.synchronize(child, by=engine.by, how=merges.REBASE)
+
+
 def paused(engine: Engine) -> Environment:
     assert engine.run(pausing.pause(active(engine), by=engine.by)).state == State.SUCCEEDED
     return engine.environment

@@ -13,13 +13,8 @@ from deployments.models import Activity, Release
 from deployments.pipeline import deactivate, pause, specs
 from deployments.pipeline.reconciling.finding import Finding
 from deployments.pipeline.reconciling.leftovers import entries
-<<<<<<< HEAD
 from environments import edge, marks
-from environments.models import Environment, Service
-=======
-from environments import edge
 from environments.models import Environment, Host, Service
->>>>>>> 9323396 (Pause environments and let the first visitor wake them)
 from environments.process import Watch
 from environments.runtimes.base import ReleaseSpec, Runtime
 
