@@ -7,8 +7,9 @@ import selectors
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -238,6 +239,133 @@ def terminate_group(process: "subprocess.Popen[bytes]") -> None:
 def _has_ended(pid: int) -> bool:
     """Whether the child has ended, without reaping it."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+class Companion:
+    """A program that is spoken with in lines. It sees our end as the end of its input, and clears up by itself then."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self._argv = argv
+        try:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment(),
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise NotInstalled(error.filename or argv[0]) from error
+
+    def ask(self, line: str, *, timeout: float) -> str:
+        """Its next line. Raises CommandFailed when it has ended, TimedOut."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(f"{line}\n".encode())
+            self._process.stdin.flush()
+        return self._line(timeout)
+
+    def end(self, *, timeout: float) -> str:
+        """Close its input and return its last line, once it has ended."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            return self._line(timeout)
+        finally:
+            self._wait(timeout)
+
+    def _line(self, timeout: float) -> str:
+        assert self._process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            if not selector.select(timeout):
+                raise TimedOut(timeout, silent=True)
+        line = self._process.stdout.readline().decode().rstrip("\n")
+        if not line:
+            raise CommandFailed(self._argv, self._process.wait())
+        return line
+
+    def _wait(self, timeout: float) -> None:
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.terminate()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+@contextlib.contextmanager
+def reading(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Iterator[IO[bytes]]:
+    """What the command prints, to be read as it comes. Raises CommandFailed at the end when it failed."""
+    with tempfile.TemporaryFile() as errors:
+        process = _start(argv, env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+        except BaseException:
+            kill_group(process.pid)
+            process.wait()
+            raise
+        finally:
+            process.stdout.close()
+        _ended_well(argv, process, errors)
+
+
+@contextlib.contextmanager
+def writing(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Iterator[IO[bytes]]:
+    """Where the command reads from; it has ended when this ends. Raises CommandFailed when it failed."""
+    with tempfile.TemporaryFile() as errors:
+        process = _start(argv, env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
+        assert process.stdin is not None
+        try:
+            yield process.stdin
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # its exit code and its words say why
+        except BaseException:
+            kill_group(process.pid)
+            process.wait()
+            raise
+        _ended_well(argv, process, errors)
+
+
+@contextlib.contextmanager
+def running(argv: Sequence[str], log: Path, *, number: int = signal.SIGTERM, patience: float = 60) -> Iterator[None]:
+    """A program that runs beside the body and is asked to end, by that signal, when the body has ended."""
+    with log.open("ab") as output:
+        process = _start(argv, None, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        yield
+    finally:
+        kill_group(process.pid, number)
+        try:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            kill_group(process.pid)
+            process.wait()
+        kill_group(process.pid)
+
+
+def _start(argv: Sequence[str], env: Mapping[str, str] | None, **streams: Any) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(
+            [*_WITH_PARENT, *argv],
+            env=environment() if env is None else dict(env),
+            start_new_session=True,
+            **streams,
+        )
+    except FileNotFoundError as error:
+        raise NotInstalled(error.filename or argv[0]) from error
+
+
+def _ended_well(argv: Sequence[str], process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
+    code = process.wait()
+    kill_group(process.pid)
+    if code != 0:
+        errors.seek(0)
+        raise CommandFailed(argv, code, errors.read(_READ).decode("utf-8", "replace").strip()[-2000:])
 
 
 def detach(argv: Sequence[str]) -> None:

@@ -98,6 +98,19 @@ class Home:
     def environment(self, project_id: str, machine_name: str) -> Path:
         return self.root / "environments" / project_id / machine_name
 
+    @property
+    def backups(self) -> Path:
+        """Stored backups, unless they go to an object store."""
+        return self.root / "backups"
+
+    def snapshot(self, activity_id: str) -> Path:
+        """Data that an activity works with: copies of an environment, or what it takes out of a backup."""
+        return self.root / "snapshots" / activity_id
+
+    def scratch(self, name: str) -> Path:
+        """Where a throw-away service runs; short, because of its sockets."""
+        return self.root / "scratch" / name
+
     def sockets(self, environment_pk: int) -> Path:
         """Kept apart from the environment's folder because a Unix socket's path has at most 107 bytes."""
         return self.root / "sockets" / str(environment_pk)

@@ -179,7 +179,31 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "backups": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {
+            "location": HOME.backups,
+            "base_url": None,
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
 }
+if env.str("SLIPWAY_BACKUP_S3_BUCKET", ""):
+    STORAGES["backups"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": env.str("SLIPWAY_BACKUP_S3_BUCKET"),
+            "location": env.str("SLIPWAY_BACKUP_S3_PREFIX", ""),
+            "endpoint_url": env.str("SLIPWAY_BACKUP_S3_ENDPOINT", "") or None,
+            "region_name": env.str("SLIPWAY_BACKUP_S3_REGION", "") or None,
+            "access_key": env.str("SLIPWAY_BACKUP_S3_ACCESS_KEY", "") or None,
+            "secret_key": env.str("SLIPWAY_BACKUP_S3_SECRET_KEY", "") or None,
+            "addressing_style": env.str("SLIPWAY_BACKUP_S3_ADDRESSING", "") or None,
+            "default_acl": None,
+            "querystring_auth": True,
+        },
+    }
 STARTERS_DIR = BASE_DIR / "starters"
 
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)

@@ -11,9 +11,11 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
         return self.filter(state__in=[State.PENDING, State.RUNNING])
 
     def in_turn(self) -> "ActivityQuerySet":
-        """Pending ones, when nothing that was asked of the same environment before is still open."""
+        """Pending ones, when nothing that was asked of the same environment before is still open, and nothing copies
+        its data now."""
         earlier = Activity.objects.open().filter(environment=OuterRef("environment"), sequence__lt=OuterRef("sequence"))
-        return self.filter(~Exists(earlier), state=State.PENDING)
+        copying = Activity.objects.filter(state=State.RUNNING, holds=OuterRef("environment"))
+        return self.filter(~Exists(earlier), ~Exists(copying), state=State.PENDING)
 
 
 class Activity(models.Model):
@@ -26,6 +28,9 @@ class Activity(models.Model):
     )
     source = models.ForeignKey(  # what it takes code from, when that is another environment
         "environments.Environment", null=True, blank=True, on_delete=models.SET_NULL, related_name="given"
+    )
+    holds = models.ForeignKey(  # another one, whose data it copies now: whatever is asked of that one waits meanwhile
+        "environments.Environment", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     kind = models.CharField(max_length=40, choices=[(k.value, k.value) for k in Kind])
     state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in State], default=State.PENDING)

@@ -45,6 +45,7 @@ def remove_all(environment: Environment, runtime: Runtime) -> None:
     """Remove whatever the environment has on the runtime. Safe to repeat."""
     runtime.remove(place_of(environment))
     Service.objects.filter(environment=environment).delete()
+    Environment.objects.filter(pk=environment.pk).update(data_source="", data_at=None)
     stale = Release.objects.filter(environment=environment, state=Release.State.STARTING)
     stale.update(state=Release.State.FAILED, retired_at=Now())
 

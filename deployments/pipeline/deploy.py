@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from deployments.enums import Kind
 from deployments.models import Activity, Release
-from deployments.pipeline import building, deactivate, pause, provisioning, quieting, releasing, specs
+from deployments.pipeline import building, copying, deactivate, pause, provisioning, quieting, releasing, specs
 from deployments.pipeline.context import FAINT, PLAIN, YELLOW, Context, Part, Procedure
 from deployments.pipeline.deployment import Deployment
 from deployments.pipeline.failures import Failure
@@ -20,7 +20,7 @@ from environments.models import Environment, Host
 from environments.runtimes.base import Runtime
 
 
-def _parts(context: Context) -> list[Part]:
+def parts(context: Context) -> list[Part]:
     deployment = context.keep(Deployment)
     check = Part("check", "Check configuration", partial(_check, deployment=deployment))
     if not _deploys(context):
@@ -29,13 +29,17 @@ def _parts(context: Context) -> list[Part]:
         build = [Part("build", "Build", _nothing)]
         return [check, *build, *_release_parts(deployment)]
     apps = deployment.manifest.apps
-    parts = [check]
+    planned = [check]
     for app in apps:
         run = partial(building.build, deployment=deployment, app=app)
-        parts.append(Part(f"build:{app.name}", f"Build {app.name}", run))
-    if deployment.manifest.services:
-        parts.append(Part("services", "Provide services", partial(provisioning.provision, deployment=deployment)))
-    return parts + _release_parts(deployment)
+        planned.append(Part(f"build:{app.name}", f"Build {app.name}", run))
+    source = copying.source_of(context.activity)
+    if source is not None:
+        title = f"Copy data of {source.title}"
+        planned.append(Part("data", title[:120], partial(copying.copy, deployment=deployment, source=source)))
+    if deployment.manifest.services or source is not None or context.activity.kind == Kind.RESTORE:
+        planned.append(Part("services", "Provide services", partial(provisioning.provision, deployment=deployment)))
+    return planned + _release_parts(deployment)
 
 
 def _release_parts(deployment: Deployment) -> list[Part]:
@@ -44,13 +48,13 @@ def _release_parts(deployment: Deployment) -> list[Part]:
     following = [app for app in apps if app.hooks.post_deploy]
     serving = deployment.replaces
     start = partial(releasing.start, deployment=deployment)
-    parts = [Part("crons", "Pause crons", partial(releasing.quiet, deployment=deployment))] if deployment.quiets else []
-    parts.append(Part("start", f"Start release v{deployment.number}", start))
+    planned = [Part("crons", "Pause crons", partial(releasing.quiet, deployment=deployment))] if deployment.quiets else []
+    planned.append(Part("start", f"Start release v{deployment.number}", start))
     for app in deploying:
         title = "Deploy hook" if len(apps) == 1 else f"Deploy hook of {app.name}"
         run = partial(releasing.deploy_hook, deployment=deployment, app=app)
-        parts.append(Part(f"deploy_hook:{app.name}", title, run))
-    parts += [
+        planned.append(Part(f"deploy_hook:{app.name}", title, run))
+    planned += [
         Part("probe", "Probe", partial(releasing.probe, deployment=deployment)),
         Part("switch", "Switch traffic", partial(releasing.switch, deployment=deployment), cancellable=False),
         Part(
@@ -63,12 +67,12 @@ def _release_parts(deployment: Deployment) -> list[Part]:
     for app in following:
         title = "Post-deploy" if len(apps) == 1 else f"Post-deploy of {app.name}"
         run = partial(releasing.post_deploy_hook, deployment=deployment, app=app)
-        parts.append(Part(f"post_deploy:{app.name}", title, run, cancellable=False))
-    return parts
+        planned.append(Part(f"post_deploy:{app.name}", title, run, cancellable=False))
+    return planned
 
 
 def _deploys(context: Context) -> bool:
-    return context.activity.kind == Kind.ACTIVATE or context.environment.is_active
+    return context.activity.kind in (Kind.ACTIVATE, Kind.RESTORE) or context.environment.is_active
 
 
 def _nothing(context: Context) -> str | None:
@@ -115,17 +119,17 @@ def _introduce(context: Context, deployment: Deployment) -> None:
         context.log.line(f"Redeploying environment {context.environment.name}")
 
 
-def _resumes(activity: Activity) -> bool:
+def resumes(activity: Activity) -> bool:
     """Once its release was put live, the steps that are left are run: there is no way back."""
     return Release.objects.filter(activity=activity, live_at__isnull=False).exists()
 
 
-def _undo(activity: Activity, runtime: Runtime) -> None:
+def undo(activity: Activity, runtime: Runtime) -> None:
     environment = activity.environment
     shutil.rmtree(settings.HOME.build(activity.pk), ignore_errors=True)
     if environment is not None:
         quieting.wake(environment, runtime)
-    if environment is None or _resumes(activity):
+    if environment is None or resumes(activity):
         return
     for release in Release.objects.filter(activity=activity, state=Release.State.STARTING):
         runtime.stop(specs.place_of(environment), release.number)
@@ -133,8 +137,8 @@ def _undo(activity: Activity, runtime: Runtime) -> None:
     environment.refresh_from_db(fields=["status", "paused_at"])
     if environment.is_paused:  # its services were started for this
         pause.stop_services(environment, runtime)
-    if activity.kind == Kind.ACTIVATE and not environment.is_active:
+    if activity.kind in (Kind.ACTIVATE, Kind.RESTORE) and not environment.is_active:
         deactivate.remove_all(environment, runtime)
 
 
-PROCEDURE = Procedure(parts=_parts, resumes=_resumes, undo=_undo)
+PROCEDURE = Procedure(parts=parts, resumes=resumes, undo=undo)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from django.db import Error as DatabaseError
 
 from deployments.enums import Fault
+from environments.backups.archive import Damaged
+from environments.backups.store import StoreFailure
 from environments.imports import ImportFailed
 from environments.manifest import ManifestError
 from environments.process import CommandFailed, NotInstalled, TimedOut
@@ -45,6 +47,10 @@ def sort(error: Exception, *, doing: str) -> Reason:
             return Reason("configuration-invalid", _first_problem(error), Fault.USER)
         case ImportFailed():
             return Reason("import-failed", error.message, Fault.USER)
+        case Damaged():
+            return Reason("backup-damaged", f"The backup cannot be used: {error}", Fault.PLATFORM)
+        case StoreFailure():
+            return Reason("backup-store", str(error), Fault.PLATFORM)
         case Invalid():
             return Reason("configuration-invalid", error.message, Fault.USER)
         case SlipwayError():
@@ -73,7 +79,8 @@ def sort(error: Exception, *, doing: str) -> Reason:
 def _no_space() -> Reason:
     return Reason(
         "no-space",
-        "There is no space left on this host. Deactivate environments or free disk space, then try again.",
+        "There is no space left on this host. Delete backups, deactivate environments or free disk space otherwise, "
+        "then try again.",
         Fault.PLATFORM,
     )
 

@@ -28,16 +28,19 @@ _TRIES = 50
 def provision(context: Context, deployment: Deployment) -> str | None:
     asked = deployment.manifest.services
     context.heading("Providing services")
-    made = 0
-    for service in asked.values():
-        row, fresh = _row(context, deployment, service)
-        made += fresh
-        spec = specs.service_spec(row)
+    rows = [_row(context, deployment, service) for service in asked.values()]
+    found = [specs.service_spec(row) for row, _ in rows]
+    for spec in found:
         context.hide(texts_in(spec.secrets))
+    place = specs.place_of(deployment.environment)
+    if context.runtime.incoming(place).exists():
+        context.runtime.take_in(place, found)
+        context.say("The copied data is taken in")
+    for spec in found:
         context.check()
         context.runtime.provision(spec, context.watch())
-        context.say(f"{service.name} ({row.engine} {row.version}) {GREEN}ready\x1b[0m")
-    return None if made else "nothing new"
+        context.say(f"{spec.name} ({spec.engine} {spec.version}) {GREEN}ready\x1b[0m")
+    return None if any(fresh for _, fresh in rows) else "nothing new"
 
 
 def remove_unasked(context: Context, deployment: Deployment) -> None:

@@ -27,6 +27,7 @@ class Engine(Protocol):
     name: str  # "mariadb"
     types: Sequence[str]  # names it answers to in services.yaml: ("mariadb", "mysql")
     port: int
+    countable: bool  # see Copied
 
     def versions(self) -> Sequence[str]:
         """Installed versions, oldest first, "10.11"; empty when the engine is not on this host."""
@@ -71,9 +72,45 @@ class Engine(Protocol):
         """
         ...
 
+    def before_copy(self, spec: ServiceSpec, sockets: Path) -> Mapping[str, int]:
+        """See Copied, also for the next three."""
+        ...
+
+    def after_copy(self, spec: ServiceSpec, data: Path) -> None: ...
+
+    def adopt(self, spec: ServiceSpec, data: Path) -> None: ...
+
+    def count(self, spec: ServiceSpec, sockets: Path) -> Mapping[str, int]: ...
+
     def relationship(self, spec: ServiceSpec, relationship: str, endpoint: str) -> dict[str, Any]:
         """The entry for PLATFORM_RELATIONSHIPS; "" is the default endpoint. Raises Invalid for one it does not have."""
         ...
+
+
+class Copied:
+    """How an engine's data directory is copied while the server stands still: for one that needs nothing, just so.
+
+    `countable` says that `count` works where nothing but the service's Unix socket can be reached.
+
+    The environment's apps stand still first, then `before_copy` may ask the server, then it is held still as well.
+    """
+
+    countable: bool = False
+
+    def before_copy(self, spec: ServiceSpec, sockets: Path) -> Mapping[str, int]:
+        """Have it write down what is only in its memory; returns what can be counted at once ("tables": 12)."""
+        return {}
+
+    def after_copy(self, spec: ServiceSpec, data: Path) -> None:
+        """Take back what `before_copy` did to the data directory. Called in any case, also when nothing was copied."""
+
+    def adopt(self, spec: ServiceSpec, data: Path) -> None:
+        """Make a copied data directory, stopped as if by a power cut, this service's own: its administrator's password
+        works, and nobody else's does until `configure`. Safe to repeat."""
+
+    def count(self, spec: ServiceSpec, sockets: Path) -> Mapping[str, int]:
+        """Read all data of the running service: rows by table, keys by database. Empty where it cannot be counted."""
+        return {}
 
 
 def socket_directory(spec: ServiceSpec, sockets: Path) -> Path:

@@ -26,6 +26,7 @@ _KEYS = ("schemas", "endpoints", "properties", "rotate_passwords")
 _TEMPLATE_LAYOUT = 1  # raise it when what follows changes what is in a template
 _LOG_SIZE = "--innodb-log-file-size=32M"  # the default of 96M would be most of each data directory
 _MEMORY = 1024**3
+_COUNTING = 3600.0  # seconds for one table
 
 # Nobody can sign in to a template: the administrator of each copy comes from its init.sql.
 _EMPTY_ACCOUNTS = (
@@ -72,10 +73,11 @@ _CLOSED = (
 )
 
 
-class MariaDB:
+class MariaDB(base.Copied):
     name = "mariadb"
     types: Sequence[str] = ("mariadb", "mysql")
     port = 3306
+    countable = True
 
     def versions(self) -> Sequence[str]:
         return _versions()
@@ -105,10 +107,7 @@ class MariaDB:
         files.private_folder(base.socket_directory(spec, sockets))
         template = files.template(f"mariadb-{spec.version}-{_TEMPLATE_LAYOUT}", _install)
         files.make_whole(data, lambda fresh: files.copy(template, fresh))
-        # Run at each start before anybody can connect, so a copied data directory takes this service's password too.
-        user = f"'{ADMIN}'@'localhost'"
-        create = f"CREATE OR REPLACE USER {user} {_identified(spec.secrets['admin'])};\n"
-        files.write_private(home / "init.sql", f"{create}GRANT ALL PRIVILEGES ON *.* TO {user} WITH GRANT OPTION;\n")
+        files.write_private(home / "init.sql", _at_each_start(spec))
 
     def program(self, spec: ServiceSpec, data: Path, sockets: Path) -> Sandbox:
         home, folder = data.parent, base.socket_directory(spec, sockets)
@@ -158,6 +157,19 @@ class MariaDB:
             message = f'MariaDB refused the configuration of the service "{spec.name}": {_reason(error)}'
             raise RuntimeFailure("service-configuration", message, by_user=_from_server(error)) from error
 
+    def before_copy(self, spec: ServiceSpec, sockets: Path) -> Mapping[str, int]:
+        with _connect(spec, sockets) as connection, connection.cursor() as cursor:
+            return {"tables": len(_tables(cursor))}
+
+    def count(self, spec: ServiceSpec, sockets: Path) -> Mapping[str, int]:
+        found = {}
+        with _connect(spec, sockets, patience=_COUNTING) as connection, connection.cursor() as cursor:
+            for schema, table in _tables(cursor):
+                cursor.execute(f"SELECT COUNT(*) FROM {_quote(schema)}.{_quote(table)}")  # noqa: S608 - quoted
+                row = cursor.fetchone()
+                found[f"{schema}.{table}"] = int(row[0]) if row else 0
+        return found
+
     def relationship(self, spec: ServiceSpec, relationship: str, endpoint: str) -> dict[str, Any]:
         name = base.pick_endpoint(spec, endpoint, self.endpoints(spec.asked, spec.configuration))
         return base.entry(
@@ -170,6 +182,31 @@ class MariaDB:
             path=grants.read(spec.configuration, _WORDS).endpoint(name).default,
             query={"is_master": True},
         )
+
+
+def _at_each_start(spec: ServiceSpec) -> str:
+    """Run before anybody can connect, so a copied data directory takes this service's passwords, and only these."""
+    admin = f"'{ADMIN}'@'localhost'"
+    lines = [f"CREATE OR REPLACE USER {admin} {_identified(spec.secrets['admin'])}"]
+    lines += [f"GRANT ALL PRIVILEGES ON *.* TO {admin} WITH GRANT OPTION"]
+    known = {username(name): password for name, password in spec.secrets["endpoints"].items()}
+    lines += [f"ALTER USER IF EXISTS {_quote(name)}@`%` {_identified(word)}" for name, word in known.items()]
+    keep = ", ".join(_text(name) for name in (ADMIN, "mariadb.sys", "PUBLIC", *known))
+    lock = "SET Priv = JSON_SET(Priv, '$.account_locked', TRUE)"
+    lines += [f"UPDATE mysql.global_priv {lock} WHERE User NOT IN ({keep})", "FLUSH PRIVILEGES"]
+    return "".join(f"{line};\n" for line in lines)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _tables(cursor: "pymysql.cursors.Cursor") -> list[tuple[str, str]]:
+    cursor.execute(
+        "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' "
+        "AND TABLE_SCHEMA NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys') ORDER BY 1, 2"
+    )
+    return [(str(schema), str(table)) for schema, table in cursor.fetchall()]
 
 
 def username(endpoint: str) -> str:
@@ -217,13 +254,13 @@ def _identified(password: str) -> str:
     return f"IDENTIFIED VIA mysql_native_password USING '*{digest}'"
 
 
-def _connect(spec: ServiceSpec, sockets: Path) -> "pymysql.Connection[pymysql.cursors.Cursor]":
+def _connect(spec: ServiceSpec, sockets: Path, *, patience: float = 60) -> "pymysql.Connection[pymysql.cursors.Cursor]":
     return pymysql.connect(
         unix_socket=str(base.socket_directory(spec, sockets) / "mysql.sock"),
         user=ADMIN,
         password=spec.secrets["admin"],
         connect_timeout=5,
-        read_timeout=60,
+        read_timeout=patience,
         charset="utf8mb4",
         autocommit=True,
     )

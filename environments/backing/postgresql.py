@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,13 @@ host   all  "{ADMIN}"  0.0.0.0/0   reject
 host   all  all        127.0.0.0/8 scram-sha-256
 """
 
+# Single-user mode takes one line for a statement.
+_LOCK_ALL = (
+    "DO $$ DECLARE each name; BEGIN FOR each IN SELECT rolname FROM pg_catalog.pg_authid WHERE rolcanlogin AND "
+    "rolname <> 'ADMIN' LOOP EXECUTE pg_catalog.format('ALTER ROLE %I NOLOGIN PASSWORD NULL', each); "
+    "END LOOP; END $$"
+).replace("ADMIN", ADMIN)
+
 _SETTINGS = {
     "shared_buffers": "16MB",
     "max_connections": "60",
@@ -68,10 +75,11 @@ _SETTINGS = {
 }
 
 
-class PostgreSQL:
+class PostgreSQL(base.Copied):
     name = "postgresql"
     types: Sequence[str] = ("postgresql",)
     port = 5432
+    countable = True
 
     def versions(self) -> Sequence[str]:
         found = [path.parent.parent.name for path in _INSTALLED.glob("*/bin/postgres")]
@@ -154,6 +162,23 @@ class PostgreSQL:
             refused = isinstance(error, psycopg.Error) and error.sqlstate is not None
             raise RuntimeFailure("service-configuration", message, by_user=refused) from error
 
+    def before_copy(self, spec: ServiceSpec, sockets: Path) -> Mapping[str, int]:
+        return {"tables": sum(len(postgresql_roles.tables(one)) for one in _each_database(spec, sockets))}
+
+    def adopt(self, spec: ServiceSpec, data: Path) -> None:
+        (data / "postmaster.pid").unlink(missing_ok=True)
+        _single_user(spec.version, data, _LOCK_ALL)
+        set_admin(spec, data)
+
+    def count(self, spec: ServiceSpec, sockets: Path) -> Mapping[str, int]:
+        found = {}
+        for connection in _each_database(spec, sockets):
+            for schema, table in postgresql_roles.tables(connection):
+                query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table))
+                row = connection.execute(query).fetchone()
+                found[f"{connection.info.dbname}.{schema}.{table}"] = int(row[0]) if row else 0
+        return found
+
     def relationship(self, spec: ServiceSpec, relationship: str, endpoint: str) -> dict[str, Any]:
         name = base.pick_endpoint(spec, endpoint, self.endpoints(spec.asked, spec.configuration))
         return base.entry(
@@ -180,11 +205,24 @@ def username(endpoint: str) -> str:
 def set_admin(spec: ServiceSpec, data: Path) -> None:
     """Give a stopped data directory, wherever it was copied from, this service's administrator's password."""
     verifier = _verifier(spec, ADMIN, spec.secrets["admin"])
+    _single_user(spec.version, data, f"ALTER ROLE \"{ADMIN}\" PASSWORD '{verifier}'")
+
+
+def _single_user(version: str, data: Path, *statements: str) -> None:
+    """Each in one line. Recovers first what a power cut left."""
     process.run(
-        [_program(spec.version, "postgres"), "--single", "-D", str(data), "-c", "exit_on_error=on", "postgres"],
-        input=f"ALTER ROLE \"{ADMIN}\" PASSWORD '{verifier}'\n".encode(),
-        timeout=120,
+        [_program(version, "postgres"), "--single", "-D", str(data), "-c", "exit_on_error=on", "postgres"],
+        input="".join(f"{statement}\n" for statement in statements).encode(),
+        timeout=600,
     )
+
+
+def _each_database(spec: ServiceSpec, sockets: Path) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
+    with connect(spec, sockets) as first:
+        names = first.execute("SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate").fetchall()
+    for (name,) in names:
+        with connect(spec, sockets, name) as connection:
+            yield connection
 
 
 def connect(spec: ServiceSpec, sockets: Path, database: str = "postgres") -> "psycopg.Connection[tuple[Any, ...]]":
@@ -209,11 +247,8 @@ def _template(version: str) -> Path:
         argv = [_program(version, "initdb"), "-D", str(target), f"--username={ADMIN}", *options]
         process.run(argv, timeout=300)
         # Everybody may connect to, and make temporary tables in, what the server itself needs: nobody shall.
-        process.run(
-            [_program(version, "postgres"), "--single", "-D", str(target), "-c", "exit_on_error=on", "postgres"],
-            input=b"REVOKE ALL ON DATABASE postgres FROM PUBLIC\nREVOKE ALL ON DATABASE template1 FROM PUBLIC\n",
-            timeout=120,
-        )
+        revoke = [f"REVOKE ALL ON DATABASE {name} FROM PUBLIC" for name in ("postgres", "template1")]
+        _single_user(version, target, *revoke)
 
     return files.template(f"postgresql-{version}-{_TEMPLATE_LAYOUT}", install)
 

@@ -109,3 +109,13 @@ _LIMITED: Mapping[str, Sequence[LiteralString]] = {
         "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE USAGE, UPDATE ON SEQUENCES FROM {role}",
     ),
 }
+
+
+def tables(connection: Connection) -> list[tuple[str, str]]:
+    """Every table with rows of its own, (schema, name)."""
+    rows = connection.execute(
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+        "c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN "
+        "('pg_catalog', 'information_schema') ORDER BY 1, 2"
+    ).fetchall()
+    return [(str(schema), str(name)) for schema, name in rows]

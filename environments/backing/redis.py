@@ -22,6 +22,8 @@ from portal.errors import Invalid
 ADMIN = "slipway.admin"
 _KEYS = ("maxmemory_policy", "rotate_passwords")
 _MAX_MEMORY = 128 * 1024**2
+_DUMP = "dump.rdb"  # its name for what SAVE writes
+_SAVING = 120.0  # seconds
 _ROOM = 128 * 1024**2  # beside the data: buffers, and what a rewrite of the append-only file copies
 
 # Everything with its own data, looking at the server, nothing that changes or ends it or writes where it is told to.
@@ -31,10 +33,11 @@ _APPLICATION = (
 )
 
 
-class Redis:
+class Redis(base.Copied):
     name = "redis"
     types: Sequence[str] = ("redis", "redis-persistent", "valkey", "valkey-persistent")
     port = 6379
+    countable = True
 
     def versions(self) -> Sequence[str]:
         return _versions()
@@ -102,6 +105,8 @@ class Redis:
     def configure(self, spec: ServiceSpec, sockets: Path) -> None:
         try:
             with _connect(spec, sockets) as connection:
+                # Loaded by now, where it came with a copy.
+                self.after_copy(spec, Path(str(connection.config_get("dir")["dir"])))
                 for name, value in _settings(spec.asked, spec.configuration).items():
                     connection.config_set(name, value)
                 for name, rule in _users(spec).items():
@@ -112,6 +117,22 @@ class Redis:
         except (redis.RedisError, OSError) as error:
             message = f'Redis refused the configuration of the service "{spec.name}": {error}'
             raise RuntimeFailure("service-configuration", message, by_user=False) from error
+
+    def before_copy(self, spec: ServiceSpec, sockets: Path) -> Mapping[str, int]:
+        if _is_persistent(spec.asked):
+            return {}  # whatever was answered is in its append-only file
+        with _connect(spec, sockets, patience=_SAVING) as connection:
+            connection.save()
+        return {}
+
+    def after_copy(self, spec: ServiceSpec, data: Path) -> None:
+        if not _is_persistent(spec.asked):
+            (data / _DUMP).unlink(missing_ok=True)  # a cache begins empty, not with what it once was
+
+    def count(self, spec: ServiceSpec, sockets: Path) -> Mapping[str, int]:
+        with _connect(spec, sockets) as connection:
+            found = connection.info("keyspace")
+        return {f"{name} keys": int(values["keys"]) for name, values in found.items()}
 
     def relationship(self, spec: ServiceSpec, relationship: str, endpoint: str) -> dict[str, Any]:
         name = base.pick_endpoint(spec, endpoint, self.endpoints(spec.asked, spec.configuration))
@@ -137,7 +158,7 @@ def _versions() -> tuple[str, ...]:
 
 def _settings(asked: str, configuration: Mapping[str, Any]) -> dict[str, str]:
     """What the kind of service and its configuration decide; all of it can be changed while the server runs."""
-    persistent = asked.split(":")[0].endswith("-persistent")
+    persistent = _is_persistent(asked)
     policy = configuration.get("maxmemory_policy") or ("noeviction" if persistent else "allkeys-lru")
     if policy not in REDIS_POLICIES:
         message = f'"{shown(policy)}" is not a policy.{did_you_mean(str(policy), REDIS_POLICIES)}'
@@ -147,6 +168,10 @@ def _settings(asked: str, configuration: Mapping[str, Any]) -> dict[str, str]:
         "maxmemory-policy": str(policy),
         "appendonly": "yes" if persistent else "no",
     }
+
+
+def _is_persistent(asked: str) -> bool:
+    return asked.split(":")[0].endswith("-persistent")
 
 
 def _users(spec: ServiceSpec) -> dict[str, list[str]]:
@@ -161,12 +186,12 @@ def _users(spec: ServiceSpec) -> dict[str, list[str]]:
     }
 
 
-def _connect(spec: ServiceSpec, sockets: Path) -> "redis.Redis":
+def _connect(spec: ServiceSpec, sockets: Path, *, patience: float = 10) -> "redis.Redis":
     return redis.Redis(
         unix_socket_path=str(base.socket_directory(spec, sockets) / "redis.sock"),
         username=ADMIN,
         password=spec.secrets["admin"],
-        socket_timeout=10,
+        socket_timeout=patience,
         socket_connect_timeout=5,
         retry=Retry(NoBackoff(), 0),  # whoever asks decides whether to ask again
     )

@@ -7,6 +7,7 @@ knows the database, HTTP, or who asked.
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -157,6 +158,16 @@ class Inside:
     description: Path
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """A copy of all data of an environment, of one instant."""
+
+    at: datetime
+    held: float  # seconds for which its programs stood still
+    folders: Mapping[str, str]  # by service: the name of its folder, see Runtime.snapshot
+    counts: Mapping[str, Mapping[str, int]]  # by service: what was counted at that instant, {"tables": 12}
+
+
 class Runtime(Protocol):
     name: str
 
@@ -192,6 +203,58 @@ class Runtime(Protocol):
         ...
 
     def remove_service(self, spec: ServiceSpec) -> None: ...
+
+    def snapshot(self, place: Place, services: Sequence[ServiceSpec], into: Path, watch: Watch) -> Snapshot:
+        """Copy the data of these services and all mounts, as they are at one instant, into a folder on this host.
+
+        The folder has `services/<name>` and `mounts/<volume>`; it is whole, or not there. Whatever may write stands
+        still meanwhile and goes on afterwards, also when we are killed: clients wait, nothing fails. What `into` held
+        before is replaced. Raises RuntimeFailure.
+        """
+        ...
+
+    def left_standing(self, place: Place) -> bool:
+        """Whether programs stand still for a `snapshot` that was interrupted, together with all that cleans up."""
+        ...
+
+    def release_held(self, place: Place) -> bool:
+        """Let these go on; False when there were none."""
+        ...
+
+    def keeps_aside(self, place: Place) -> bool:
+        """Whether anything is kept aside, or waits in `incoming`."""
+        ...
+
+    def incoming(self, place: Place) -> Path:
+        """Where a copy, such as `snapshot` makes, waits for `take_in`."""
+        ...
+
+    def take_in(self, place: Place, services: Sequence[ServiceSpec]) -> None:
+        """Make the data in `incoming` that of the environment and of these services, which are stopped for it.
+
+        They take their own passwords with the next `provision`. What was there before is kept aside.
+        """
+        ...
+
+    def give_back(self, place: Place, services: Sequence[ServiceSpec]) -> None:
+        """Undo `take_in`: what was there before is there again, and the services are stopped. Nothing when nothing is
+        kept aside."""
+        ...
+
+    def discard_aside(self, place: Place) -> None:
+        """Remove what `take_in` kept aside, and what still waits in `incoming`."""
+        ...
+
+    def throw_away(self, folder: Path) -> None:
+        """Remove a folder of this host that one of these verbs filled; nothing when it is not there."""
+        ...
+
+    def count(self, spec: ServiceSpec, data: Path, watch: Watch) -> Mapping[str, int]:
+        """Run a throw-away service on this copy of its data, out of everybody's reach, and read all of it.
+
+        Returns rows by table, keys by database; the copy is used up. Raises RuntimeFailure.
+        """
+        ...
 
     def place(self, release: ReleaseSpec) -> None:
         """Write what the release needs in order to start: configuration, mounts, programs."""

@@ -16,6 +16,7 @@ import shutil
 import socket
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from environments.runtimes.base import (
     ReleaseSpec,
     RuntimeFailure,
     ServiceSpec,
+    Snapshot,
     Stray,
 )
 from environments.runtimes.fake_crons import FakeCrons, commands
@@ -108,6 +110,60 @@ class FakeRuntime:
     def remove_service(self, spec: ServiceSpec) -> None:
         with self._verb("remove_service", spec.place):
             self._service(spec).unlink(missing_ok=True)
+
+    def snapshot(self, place: Place, services: Sequence[ServiceSpec], into: Path, watch: Watch) -> Snapshot:
+        with self._verb("snapshot", place, watch=watch):
+            shutil.rmtree(into, ignore_errors=True)
+            fresh = into.with_name(f"{into.name}.new")
+            shutil.rmtree(fresh, ignore_errors=True)
+            for part in ("services", "mounts"):
+                (fresh / part).mkdir(parents=True)
+            wanted = {spec.name for spec in services}
+            for name, path in self._data(place).items():
+                if name[0] == "mounts" or name[1] in wanted:
+                    shutil.copytree(path, fresh / name[0] / name[1])
+            fresh.rename(into)
+            return Snapshot(at=datetime.now(UTC), held=0.01, folders={name: name for name in wanted}, counts={})
+
+    def left_standing(self, place: Place) -> bool:
+        return False
+
+    def release_held(self, place: Place) -> bool:
+        return False
+
+    def keeps_aside(self, place: Place) -> bool:
+        return any((self._environment(place) / name).exists() for name in ("aside", "incoming", "incoming.new"))
+
+    def incoming(self, place: Place) -> Path:
+        return self._environment(place) / "incoming"
+
+    def take_in(self, place: Place, services: Sequence[ServiceSpec]) -> None:
+        with self._verb("take_in", place):
+            self._move(place, services, self.incoming(place), self._environment(place) / "aside")
+
+    def give_back(self, place: Place, services: Sequence[ServiceSpec]) -> None:
+        with self._verb("give_back", place):
+            aside = self._environment(place) / "aside"
+            if aside.is_dir():
+                self._move(place, services, aside, self._environment(place) / "incoming")
+            self.discard_aside(place)
+
+    def discard_aside(self, place: Place) -> None:
+        for name in ("aside", "incoming", "incoming.new"):
+            shutil.rmtree(self._environment(place) / name, ignore_errors=True)
+
+    def throw_away(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def count(self, spec: ServiceSpec, data: Path, watch: Watch) -> Mapping[str, int]:
+        with self._verb("count", spec.place, watch=watch):
+            return {path.name: path.stat().st_size for path in sorted(data.iterdir())}
+
+    def data(self, place: Place, part: str, name: str) -> Path:
+        """The data of a service (part "services") or of a volume (part "mounts"), for tests to put files into."""
+        folder = self._environment(place) / "data" / part / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def place(self, release: ReleaseSpec) -> None:
         with self._verb("place", release.place, release.number):
@@ -193,6 +249,20 @@ class FakeRuntime:
 
     def services(self, place: Place) -> Sequence[str]:
         return sorted(path.name for path in self._environment(place).glob("services/*"))
+
+    def _data(self, place: Place) -> dict[tuple[str, str], Path]:
+        top = self._environment(place) / "data"
+        return {(path.parent.name, path.name): path for path in sorted(top.glob("*/*"))}
+
+    def _move(self, place: Place, services: Sequence[ServiceSpec], source: Path, aside: Path) -> None:
+        wanted = {spec.name for spec in services}
+        for path in sorted(source.glob("*/*")):
+            part, name = path.parent.name, path.name
+            if part == "mounts" or name in wanted:
+                own = self.data(place, part, name)
+                (aside / part).mkdir(parents=True, exist_ok=True)
+                own.rename(aside / part / name)
+                path.rename(own)
 
     # -- how --------------------------------------------------------------------------------------------------------
 

@@ -176,4 +176,6 @@ def _watch() -> Watch:
 
 
 def _at_rest(environment: Environment) -> bool:
-    return not Activity.objects.filter(environment=environment, state=State.RUNNING).exists()
+    """Nobody works at it, nor holds it still to copy its data."""
+    mine = Q(environment=environment) | Q(holds=environment)
+    return not Activity.objects.filter(mine, state=State.RUNNING).exists()

@@ -17,7 +17,7 @@ _SWEEP = Path(__file__).with_name("sweep.py")
 
 @dataclass(frozen=True)
 class Layout:
-    """One environment on disk. Everything below `folder` but `mounts`, `services` and `logs` can be made again."""
+    """One environment on disk. Below `folder` only `mounts`, `services`, `aside` and `logs` cannot be made again."""
 
     home: Home
     place: Place
@@ -52,6 +52,16 @@ class Layout:
     def crons_off(self) -> Path:
         """While it is here, no schedule begins a run."""
         return self.crons / "off"
+
+    @property
+    def incoming(self) -> Path:
+        """A copy of data that waits to be taken in, see data.py."""
+        return self.folder / "incoming"
+
+    @property
+    def aside(self) -> Path:
+        """What was there before it was taken in."""
+        return self.folder / "aside"
 
     @property
     def releases(self) -> Path:

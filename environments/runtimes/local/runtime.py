@@ -17,12 +17,14 @@ from environments.runtimes.base import (
     ReleaseSpec,
     RuntimeFailure,
     ServiceSpec,
+    Snapshot,
     Stray,
 )
 from environments.runtimes.crons import Crons
-from environments.runtimes.local import languages, nginx, probe, sandbox, strays
+from environments.runtimes.local import freezing, languages, nginx, probe, sandbox, strays
 from environments.runtimes.local.build import Builder, BuildLimits
 from environments.runtimes.local.crons import LocalCrons
+from environments.runtimes.local.data import Data
 from environments.runtimes.local.layout import Layout, throw_away
 from environments.runtimes.local.network import Network
 from environments.runtimes.local.programs import Plan
@@ -57,6 +59,7 @@ class LocalRuntime:
         self._supervisor = Supervisor(home)
         self._services = Services(self._supervisor, timeout=limits.start_timeout)
         self.crons: Crons = LocalCrons(home)
+        self._data = Data(home, self._supervisor, timeout=limits.start_timeout)
 
     def languages(self) -> Mapping[str, Sequence[str]]:
         return languages.installed()
@@ -85,6 +88,37 @@ class LocalRuntime:
 
     def remove_service(self, spec: ServiceSpec) -> None:
         self._services.remove(self._layout(spec.place), spec)
+
+    def snapshot(self, place: Place, services: Sequence[ServiceSpec], into: Path, watch: Watch) -> Snapshot:
+        return self._data.snapshot(self._layout(place), services, into, watch)
+
+    def left_standing(self, place: Place) -> bool:
+        return freezing.left_standing(self._layout(place))
+
+    def keeps_aside(self, place: Place) -> bool:
+        return self._data.keeps_aside(self._layout(place))
+
+    def release_held(self, place: Place) -> bool:
+        return freezing.release(self._layout(place))
+
+    def incoming(self, place: Place) -> Path:
+        return self._layout(place).incoming
+
+    def take_in(self, place: Place, services: Sequence[ServiceSpec]) -> None:
+        self._data.take_in(self._layout(place), services)
+
+    def give_back(self, place: Place, services: Sequence[ServiceSpec]) -> None:
+        self._data.give_back(self._layout(place), services)
+
+    def discard_aside(self, place: Place) -> None:
+        self._data.let_go_aside(self._layout(place))
+
+    def throw_away(self, folder: Path) -> None:
+        throw_away(self._home, [folder])
+
+    def count(self, spec: ServiceSpec, data: Path, watch: Watch) -> Mapping[str, int]:
+        sandbox.refuse_root()
+        return self._data.count(spec, data, watch)
 
     def place(self, release: ReleaseSpec) -> None:
         self._network(release.place).ensure()

@@ -79,6 +79,13 @@ def describe(sandbox: Sandbox, extras: Extras = Extras()) -> dict[str, Any]:
     }
 
 
+def write_alone(path: Path, sandbox: Sandbox, *, label: str) -> None:
+    """The same for a program that shares no network with anything: nobody but us, by its socket, can speak to it."""
+    alone = describe(replace(sandbox, label=label))
+    alone["bwrap"] = ["--unshare-net", *alone["bwrap"]]
+    write_private(path, alone)
+
+
 def write(path: Path, sandbox: Sandbox, extras: Extras = Extras()) -> None:
     """Write the description where only we can read it: it holds the program's passwords."""
     write_private(path, describe(sandbox, extras))

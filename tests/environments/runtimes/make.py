@@ -54,6 +54,15 @@ VERBS = (
     "find",
     "output",
     "forget",
+    "snapshot",
+    "left_standing",
+    "release_held",
+    "take_in",
+    "give_back",
+    "discard_aside",
+    "keeps_aside",
+    "throw_away",
+    "count",
 )
 
 
