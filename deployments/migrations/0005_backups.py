@@ -6,70 +6,144 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('deployments', '0004_activity_source'),
-        ('environments', '0005_http_access'),
-        ('portal', '0002_delete_merged'),
+        ("deployments", "0004_activity_source"),
+        ("environments", "0005_http_access"),
+        ("portal", "0002_delete_merged"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='activity',
-            name='holds',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='environments.environment'),
+            model_name="activity",
+            name="holds",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="environments.environment",
+            ),
         ),
         migrations.CreateModel(
-            name='Backup',
+            name="Backup",
             fields=[
-                ('id', models.CharField(default=portal.ids.new_id, editable=False, max_length=13, primary_key=True, serialize=False)),
-                ('environment_title', models.CharField(max_length=200)),
-                ('environment_type', models.CharField(max_length=12)),
-                ('state', models.CharField(choices=[('making', 'Making'), ('stored', 'Stored'), ('removing', 'Removing')], default='making', max_length=10)),
-                ('reason', models.CharField(choices=[('asked', 'Asked'), ('scheduled', 'Scheduled'), ('safety', 'Safety')], default='asked', max_length=10)),
-                ('note', models.CharField(blank=True, max_length=200)),
-                ('asked_by', models.CharField(default='Slipway', max_length=200)),
-                ('pinned', models.BooleanField(default=False)),
-                ('at', models.DateTimeField(blank=True, null=True)),
-                ('held', models.FloatField(default=0)),
-                ('release_number', models.PositiveIntegerField(blank=True, null=True)),
-                ('commit', models.CharField(blank=True, max_length=40)),
-                ('subject', models.CharField(blank=True, max_length=300)),
-                ('data_bytes', models.PositiveBigIntegerField(default=0)),
-                ('size', models.PositiveBigIntegerField(default=0)),
-                ('parts', models.JSONField(blank=True, default=list)),
-                ('manifest', models.CharField(blank=True, max_length=64)),
-                ('missing_since', models.DateTimeField(blank=True, null=True)),
-                ('proof', models.CharField(blank=True, choices=[('', 'None'), ('proven', 'Proven'), ('failed', 'Failed')], default='', max_length=10)),
-                ('proof_at', models.DateTimeField(blank=True, null=True)),
-                ('proof_seconds', models.FloatField(default=0)),
-                ('proof_note', models.CharField(blank=True, max_length=300)),
-                ('counts', models.JSONField(blank=True, default=dict)),
-                ('looked_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('activity', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='backups', to='deployments.activity')),
-                ('environment', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='backups', to='environments.environment')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='backups', to='portal.project')),
+                (
+                    "id",
+                    models.CharField(
+                        default=portal.ids.new_id, editable=False, max_length=13, primary_key=True, serialize=False
+                    ),
+                ),
+                ("environment_title", models.CharField(max_length=200)),
+                ("environment_type", models.CharField(max_length=12)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("making", "Making"), ("stored", "Stored"), ("removing", "Removing")],
+                        default="making",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        choices=[("asked", "Asked"), ("scheduled", "Scheduled"), ("safety", "Safety")],
+                        default="asked",
+                        max_length=10,
+                    ),
+                ),
+                ("note", models.CharField(blank=True, max_length=200)),
+                ("asked_by", models.CharField(default="Slipway", max_length=200)),
+                ("pinned", models.BooleanField(default=False)),
+                ("at", models.DateTimeField(blank=True, null=True)),
+                ("held", models.FloatField(default=0)),
+                ("release_number", models.PositiveIntegerField(blank=True, null=True)),
+                ("commit", models.CharField(blank=True, max_length=40)),
+                ("subject", models.CharField(blank=True, max_length=300)),
+                ("data_bytes", models.PositiveBigIntegerField(default=0)),
+                ("size", models.PositiveBigIntegerField(default=0)),
+                ("parts", models.JSONField(blank=True, default=list)),
+                ("manifest", models.CharField(blank=True, max_length=64)),
+                ("missing_since", models.DateTimeField(blank=True, null=True)),
+                (
+                    "proof",
+                    models.CharField(
+                        blank=True,
+                        choices=[("", "None"), ("proven", "Proven"), ("failed", "Failed")],
+                        default="",
+                        max_length=10,
+                    ),
+                ),
+                ("proof_at", models.DateTimeField(blank=True, null=True)),
+                ("proof_seconds", models.FloatField(default=0)),
+                ("proof_note", models.CharField(blank=True, max_length=300)),
+                ("counts", models.JSONField(blank=True, default=dict)),
+                ("looked_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "activity",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="backups",
+                        to="deployments.activity",
+                    ),
+                ),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="backups",
+                        to="environments.environment",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="backups", to="portal.project"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-created_at',),
-                'indexes': [models.Index(fields=['environment', '-created_at'], name='deployments_environ_1d3317_idx')],
+                "ordering": ("-created_at",),
+                "indexes": [models.Index(fields=["environment", "-created_at"], name="deployments_environ_1d3317_idx")],
             },
         ),
         migrations.CreateModel(
-            name='BackupPlan',
+            name="BackupPlan",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('every_hours', models.PositiveSmallIntegerField(default=6)),
-                ('latest', models.PositiveSmallIntegerField(default=8)),
-                ('daily', models.PositiveSmallIntegerField(default=7)),
-                ('weekly', models.PositiveSmallIntegerField(default=4)),
-                ('monthly', models.PositiveSmallIntegerField(default=6)),
-                ('environment', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='backup_plan', to='environments.environment')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='backup_plans', to='portal.project')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("every_hours", models.PositiveSmallIntegerField(default=6)),
+                ("latest", models.PositiveSmallIntegerField(default=8)),
+                ("daily", models.PositiveSmallIntegerField(default=7)),
+                ("weekly", models.PositiveSmallIntegerField(default=4)),
+                ("monthly", models.PositiveSmallIntegerField(default=6)),
+                (
+                    "environment",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="backup_plan",
+                        to="environments.environment",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="backup_plans", to="portal.project"
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('environment__isnull', True)), fields=('project',), name='one_backup_plan_per_project')],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("environment__isnull", True)),
+                        fields=("project",),
+                        name="one_backup_plan_per_project",
+                    )
+                ],
             },
         ),
     ]

@@ -48,7 +48,8 @@ def _release_parts(deployment: Deployment) -> list[Part]:
     following = [app for app in apps if app.hooks.post_deploy]
     serving = deployment.replaces
     start = partial(releasing.start, deployment=deployment)
-    planned = [Part("crons", "Pause crons", partial(releasing.quiet, deployment=deployment))] if deployment.quiets else []
+    quiet = partial(releasing.quiet, deployment=deployment)
+    planned = [Part("crons", "Pause crons", quiet)] if deployment.quiets else []
     planned.append(Part("start", f"Start release v{deployment.number}", start))
     for app in deploying:
         title = "Deploy hook" if len(apps) == 1 else f"Deploy hook of {app.name}"

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -53,13 +54,40 @@ def entry(spec: ServiceSpec) -> dict[str, Any]:
     return engine_for(spec.asked).relationship(spec, "database", "")
 
 
-def write(spec: ServiceSpec, text: str) -> None:
-    with connect(entry(spec)) as client:
+@contextlib.contextmanager
+def inside(local: Any, spec: ServiceSpec, **other: Any) -> Iterator[Any]:
+    """A client that comes from inside the environment: its network may be its own."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        threading.Thread(target=_forward, args=(local, spec, server), daemon=True).start()
+        reached = {"ip": "127.0.0.1", "port": server.getsockname()[1]}
+        with connect(entry(spec) | reached, **other) as client:
+            yield client
+
+
+def _forward(local: Any, spec: ServiceSpec, server: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        ours, _ = server.accept()
+        theirs = local.connect(spec.place, spec.address, spec.port)
+        for one, other in ((ours, theirs), (theirs, ours)):
+            threading.Thread(target=_pump, args=(one, other), daemon=True).start()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        source.settimeout(None)
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+def write(local: Any, spec: ServiceSpec, text: str) -> None:
+    with inside(local, spec) as client:
         client.write(text)
 
 
-def read(spec: ServiceSpec) -> Any:
-    with connect(entry(spec)) as client:
+def read(local: Any, spec: ServiceSpec) -> Any:
+    with inside(local, spec) as client:
         return client.read()
 
 
@@ -89,18 +117,18 @@ def test_a_copy_of_a_running_service_is_another_environments_own(
 ) -> None:
     mine = spec_of(maker.place, name)
     local.provision(mine, quiet())
-    write(mine, "copied")
+    write(local, mine, "copied")
     taken = local.snapshot(maker.place, [mine], local.incoming(second), quiet())
     assert 0 < taken.held < 20
-    write(mine, "later")
+    write(local, mine, "later")
     theirs = spec_of(second, name)
     for _ in range(2):
         local.take_in(second, [theirs])
     local.provision(theirs, quiet())
-    assert read(theirs) == "copied"
-    assert read(mine) == "later"
+    assert read(local, theirs) == "copied"
+    assert read(local, mine) == "later"
     for other, password in ((mine, entry(theirs)["password"]), (theirs, entry(mine)["password"])):
-        with pytest.raises(REFUSED), connect(entry(other), password=password):
+        with pytest.raises(REFUSED), inside(local, other, password=password):
             pass
     local.discard_aside(second)
     assert not local.keeps_aside(second)
@@ -112,7 +140,7 @@ def test_a_throw_away_service_counts_a_copy_and_nothing_of_it_is_left(
 ) -> None:
     spec = spec_of(maker.place, name)
     local.provision(spec, quiet())
-    write(spec, "one")
+    write(local, spec, "one")
     folder = homed.snapshot("counted")
     taken = local.snapshot(maker.place, [spec], folder, quiet())
     assert taken.counts[name] == ({} if name == "cache" else {"tables": 1})
@@ -125,7 +153,7 @@ def test_a_throw_away_service_counts_a_copy_and_nothing_of_it_is_left(
 def test_a_cache_that_forgets_does_not_come_back_with_old_contents(local: Any, maker: Maker, homed: Home) -> None:
     spec = spec_of(maker.place, "cache")
     local.provision(spec, quiet())
-    write(spec, "x")
+    write(local, spec, "x")
     local.snapshot(maker.place, [spec], homed.snapshot("cache"), quiet())
     assert (homed.snapshot("cache") / "services" / "cache" / "dump.rdb").exists()
     assert not (Layout(homed, maker.place).services / "cache" / "data" / "dump.rdb").exists()
@@ -135,7 +163,7 @@ def test_mounts_and_services_are_of_one_instant_and_clients_only_wait(local: Any
     """A writer that counts in a database and in a mount never shows more in one than the other had a moment before."""
     spec = spec_of(maker.place, "db")
     local.provision(spec, quiet())
-    write(spec, "0")
+    write(local, spec, "0")
     ended, errors, written = threading.Event(), [], []
 
     def keep_writing() -> None:
@@ -143,7 +171,7 @@ def test_mounts_and_services_are_of_one_instant_and_clients_only_wait(local: Any
         while not ended.is_set():
             number += 1
             try:
-                write(spec, str(number))
+                write(local, spec, str(number))
                 written.append(number)
             except Exception as error:
                 errors.append(error)
@@ -271,17 +299,17 @@ def test_given_back_the_old_data_serves_again(local: Any, maker: Maker, second: 
     mine, theirs = spec_of(maker.place, "db"), spec_of(second, "db")
     for spec in (mine, theirs):
         local.provision(spec, quiet())
-    write(mine, "restored")
-    write(theirs, "old")
+    write(local, mine, "restored")
+    write(local, theirs, "old")
     local.snapshot(maker.place, [mine], local.incoming(second), quiet())
     local.take_in(second, [theirs])
     local.provision(theirs, quiet())
-    assert read(theirs) == "restored"
+    assert read(local, theirs) == "restored"
     assert local.keeps_aside(second)
     for _ in range(2):
         local.give_back(second, [theirs])
     local.provision(theirs, quiet())
-    assert read(theirs) == "old"
+    assert read(local, theirs) == "old"
     assert not local.keeps_aside(second)
 
 
