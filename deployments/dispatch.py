@@ -5,6 +5,7 @@ Nothing depends on a message arriving. What is pending and was not picked up is 
 
 import logging
 import time
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.db import transaction
@@ -20,6 +21,9 @@ SWEEP = "deployments.sweep"
 RECONCILE = "deployments.reconcile"
 ROUNDS = "deployments.rounds"
 PREPARE = "deployments.prepare"
+STOP_CRON = "deployments.stop_cron"
+ALIGN_CRONS = "deployments.align_crons"
+RESTART_WORKER = "deployments.restart_worker"
 ACTIVITIES, HOUSEKEEPING = "activities", "housekeeping"
 
 _RECONCILE_EVERY = 60.0  # seconds
@@ -48,17 +52,31 @@ def prepare() -> None:
     _send(PREPARE, [], HOUSEKEEPING)
 
 
+def stop_cron(run_id: str, why: str) -> None:
+    """Lost, the person asks once more."""
+    _send(STOP_CRON, [run_id, why], HOUSEKEEPING, expires=60)
+
+
+def align_crons(environment_id: int) -> None:
+    """Lost, a round does it within seconds."""
+    _send(ALIGN_CRONS, [environment_id], HOUSEKEEPING, expires=60)
+
+
+def restart_worker(environment_id: int, number: int, name: str) -> None:
+    _send(RESTART_WORKER, [environment_id, number, name], HOUSEKEEPING, expires=60)
+
+
 def send_due(name: str) -> None:
     """One entry of the timetable; behind long work it is worth nothing any more once its successors are sent."""
     _send(name, [], HOUSEKEEPING, expires=max(2 * TIMETABLE[name], 2))
 
 
-def _send(name: str, arguments: list[str], queue: str, *, expires: float | None = None) -> None:
+def _send(name: str, arguments: Sequence[object], queue: str, *, expires: float | None = None) -> None:
     global _silent_until
     if time.monotonic() < _silent_until:
         return
     try:
-        app.send_task(name, args=arguments, queue=queue, expires=expires, retry=False, ignore_result=True)
+        app.send_task(name, args=list(arguments), queue=queue, expires=expires, retry=False, ignore_result=True)
     except (OSError, OperationalError) as error:
         _silent_until = time.monotonic() + _PAUSE
         logger.warning("The queue does not answer (%s); activities wait for the sweep.", error)

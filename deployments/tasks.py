@@ -12,7 +12,7 @@ from celery.signals import worker_init
 from celery.worker.consumer import Consumer
 
 from deployments import dispatch
-from deployments.pipeline import reconciling, rounds, runner, sweeping
+from deployments.pipeline import crons, reconciling, rounds, runner, sweeping
 from environments import runtimes
 from portal.celery import app
 
@@ -68,3 +68,18 @@ def run_rounds() -> None:
 @shared_task(name=dispatch.PREPARE)
 def prepare() -> None:
     runtimes.get().prepare()
+
+
+@shared_task(name=dispatch.STOP_CRON)
+def stop_cron(run_id: str, why: str) -> None:
+    crons.stop(run_id, why)
+
+
+@shared_task(name=dispatch.ALIGN_CRONS)
+def align_crons(environment_id: int) -> None:
+    crons.align_one(environment_id)
+
+
+@shared_task(name=dispatch.RESTART_WORKER)
+def restart_worker(environment_id: int, number: int, name: str) -> None:
+    crons.restart_worker(environment_id, number, name)

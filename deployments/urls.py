@@ -1,6 +1,6 @@
 from django.urls import path
 
-from deployments.views import activities, environments, projects, search, settings, streams
+from deployments.views import activities, crons, environments, projects, search, settings, streams
 
 _ENVIRONMENT = "projects/<str:project_id>/environments/<str:name>"
 _ACTIVITY = "projects/<str:project_id>/activities/<str:activity_id>"
@@ -32,6 +32,13 @@ urlpatterns = [
     path(f"{_ENVIRONMENT}/pause", environments.environment_pause, name="environment_pause"),
     path(f"{_ENVIRONMENT}/resume", environments.environment_resume, name="environment_resume"),
     path(f"{_ENVIRONMENT}/branch", environments.environment_branch, name="environment_branch"),
+    path(f"{_ENVIRONMENT}/crons", crons.environment_crons, name="environment_crons"),
+    path(f"{_ENVIRONMENT}/crons/<str:app>/<str:cron>", crons.environment_cron, name="environment_cron"),
+    path(f"{_ENVIRONMENT}/crons/<str:app>/<str:cron>/run", crons.cron_run, name="cron_run"),
+    path(f"{_ENVIRONMENT}/cron-runs/<str:run_id>", crons.cron_output, name="cron_output"),
+    path(f"{_ENVIRONMENT}/cron-runs/<str:run_id>/stop", crons.cron_stop, name="cron_stop"),
+    path(f"{_ENVIRONMENT}/workers", crons.environment_workers, name="environment_workers"),
+    path(f"{_ENVIRONMENT}/workers/<str:worker>/restart", crons.worker_restart, name="worker_restart"),
     path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
     path(
         f"{_ENVIRONMENT}/settings/<str:section>", settings.environment_settings_save, name="environment_settings_save"

@@ -237,6 +237,12 @@ SILENCE_TIMEOUT = env.int("SLIPWAY_SILENCE_TIMEOUT", 900)
 START_TIMEOUT = env.int("SLIPWAY_START_TIMEOUT", 60)
 # How long a deployment waits for crons that run; then they are stopped.
 CRON_PATIENCE = env.float("SLIPWAY_CRON_PATIENCE", 60)
+# How long an activity follows a run that a person asked for; longer ones go on by themselves.
+CRON_FOLLOW = env.float("SLIPWAY_CRON_FOLLOW", 600)
+# Days without a deployment after which crons outside Production sleep; 0: they never do.
+CRON_IDLE_DAYS = env.int("SLIPWAY_CRON_IDLE_DAYS", 14)
+# Days for which runs of crons are remembered, the latest of each cron.
+CRON_HISTORY_DAYS = env.int("SLIPWAY_CRON_HISTORY_DAYS", 30)
 CLONE_TIMEOUT = env.int("SLIPWAY_CLONE_TIMEOUT", 900)
 ALLOW_PRIVATE_REMOTES = env.bool("SLIPWAY_ALLOW_PRIVATE_REMOTES", False)  # Git URLs inside the own network
 CLONE_MAX_BYTES = env.int("SLIPWAY_CLONE_MAX_BYTES", 4 * 1024**3)

@@ -8,9 +8,10 @@ from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from deployments.enums import Kind, State, StepState
-from deployments.models import Activity, LogChunk, Release, Step
+from deployments.models import Activity, CronRun, LogChunk, Release, Step
 from environments import names
 from environments.models import Environment, EnvironmentAccess, Service
+from environments.runtimes.crons import Outcome, Trigger
 from portal.enums import EnvironmentRole, EnvironmentType, ProjectRole
 from portal.models import Membership, Project, TypeRole, User
 
@@ -157,6 +158,22 @@ class ReleaseFactory(DjangoModelFactory):
     author = "Mara Okafor"
     slugs = factory.LazyFunction(lambda: {"store": "store-41d07a9"})
     live_at = factory.LazyFunction(timezone.now)
+
+
+class CronRunFactory(DjangoModelFactory):
+    class Meta:
+        model = CronRun
+
+    id = factory.Sequence(lambda n: f"run{n:06}")
+    environment = factory.SubFactory(EnvironmentFactory)
+    app = "store"
+    cron = "tick"
+    release = 1
+    trigger = Trigger.SCHEDULE
+    started_at = factory.LazyFunction(lambda: timezone.now() - timedelta(seconds=4))
+    ended_at = factory.LazyAttribute(lambda made: made.started_at + timedelta(seconds=2.4))
+    outcome = Outcome.SUCCEEDED
+    code = factory.LazyAttribute(lambda made: 0 if made.outcome == Outcome.SUCCEEDED else 1)
 
 
 def write_log(activity: Activity, text: str, *, lines_per_chunk: int = 50) -> list[LogChunk]:

@@ -31,7 +31,7 @@ NEEDED: dict[Kind, Permission] = {
     Kind.RESUME: Permission.SEE,  # visiting it does the same
     Kind.BACKUP: Permission.OPERATE,
     Kind.RESTORE: Permission.RESTORE,
-    Kind.CRON: Permission.OPERATE,
+    Kind.CRON: Permission.SHELL,  # whoever may run its commands there by hand
 }
 
 

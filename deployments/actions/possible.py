@@ -145,6 +145,14 @@ def _needs_active(now: Situation) -> str:
     return f"{now.title} is inactive: it has nothing to do this with. Activate it first."
 
 
+def _cron(now: Situation) -> str:
+    if now.environment.is_paused:
+        return f"{now.title} is paused. Resume it first."
+    if now.environment.is_active and not now.live:
+        return f"Nothing serves in {now.title} yet."
+    return _needs_active(now)
+
+
 def _deactivate(now: Situation) -> str:
     if now.type is EnvironmentType.PRODUCTION:
         return "Production cannot be deactivated."
@@ -220,9 +228,9 @@ _RULES: dict[Kind, Callable[[Situation], str]] = {
     Kind.SYNCHRONIZE: _synchronize,
     Kind.BACKUP: _needs_active,
     Kind.RESTORE: _always,
-    Kind.CRON: _needs_active,
     Kind.PAUSE: _pause,
     Kind.RESUME: _resume,
+    Kind.CRON: _cron,
 }
 
 

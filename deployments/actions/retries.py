@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from django.db import transaction
 
-from deployments.actions import environments, merges, pausing, projects
+from deployments.actions import crons, environments, merges, pausing, projects
 from deployments.actions.activities import check_may_change, create
 from deployments.enums import Kind, State
 from deployments.models import Activity
@@ -42,6 +42,9 @@ def retry(activity: Activity, *, by: User, address: str = "") -> Activity:
         return made
     if kind in (Kind.MERGE, Kind.SYNCHRONIZE):
         return _join_again(activity, by=by, address=address)
+    if kind is Kind.CRON:
+        told = activity.parameters
+        return crons.run(environment, app=told["app"], cron=told["cron"], by=by, address=address, retry_of=activity)
     if kind is Kind.PUSH and environment.environment_type is not EnvironmentType.INTEGRATION:
         check(by, environment, Permission.OPERATE)  # as for the push itself
     if kind is Kind.PUSH and activity.parameters.get("commit") != environment.head_commit:

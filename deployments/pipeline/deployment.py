@@ -17,6 +17,7 @@ from deployments.pipeline.context import Context
 from deployments.pipeline.failures import Failure
 from environments import repositories, slugs
 from environments.manifest import Manifest
+from environments.models import Environment
 from environments.routing import ResolvedRoute
 from environments.runtimes.base import ReleaseSpec
 
@@ -112,9 +113,15 @@ class Deployment:
         return settings.HOME.build(self.context.activity.pk)
 
     def hide_secrets(self) -> None:
-        self.context.hide([self.context.project.entropy, *build_secrets(settings.BUILD_ENVIRONMENT)])
-        for service in specs.service_specs(self.environment).values():
-            self.context.hide(texts_in(service.secrets))
+        self.context.hide(secrets_of(self.environment))
+
+
+def secrets_of(environment: Environment) -> Iterator[str]:
+    """What must not be shown of whatever runs there, or is built for it."""
+    yield environment.project.entropy
+    yield from build_secrets(settings.BUILD_ENVIRONMENT)
+    for service in specs.service_specs(environment).values():
+        yield from texts_in(service.secrets)
 
 
 def build_secrets(variables: Mapping[str, str]) -> Iterator[str]:

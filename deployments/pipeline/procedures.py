@@ -2,7 +2,7 @@
 
 from deployments.enums import Kind
 from deployments.models import Activity
-from deployments.pipeline import backup, branch, create, deactivate, delete, deploy, merge, pause, resume
+from deployments.pipeline import backup, branch, create, cron, deactivate, delete, deploy, merge, pause, resume
 from deployments.pipeline.context import Procedure
 
 _PROCEDURES: dict[Kind, Procedure] = {
@@ -18,6 +18,7 @@ _PROCEDURES: dict[Kind, Procedure] = {
     Kind.PAUSE: pause.PROCEDURE,
     Kind.RESUME: resume.PROCEDURE,
     Kind.BACKUP: backup.PROCEDURE,
+    Kind.CRON: cron.PROCEDURE,
 }
 
 

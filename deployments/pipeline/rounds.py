@@ -12,7 +12,7 @@ from datetime import timedelta
 from django.db.models.functions import Now
 
 from deployments.models import Round
-from deployments.pipeline import removing
+from deployments.pipeline import crons, removing
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ ROUNDS: tuple[Due, ...] = (
     Due("drift", 60, removing.count_branches),
     Due("removals-announced", 300, removing.announce),
     Due("removals", 60, removing.carry_out),
+    Due("crons", 10, crons.take_in_all),
+    Due("cron-history", 3600, crons.prune),
 )
 
 

@@ -54,6 +54,8 @@ def object_name(activity: Activity) -> str:
 
 
 def title(activity: Activity) -> str:
+    if activity.kind == Kind.CRON:
+        return f"Run {activity.parameters.get('cron', 'a cron')} on {object_name(activity)}"
     return f"{_VERBS[Kind(activity.kind)][2]} {object_name(activity)}"
 
 
@@ -63,6 +65,9 @@ def verb(activity: Activity) -> str:
     if activity.kind == Kind.PUSH:
         count = len(commits(activity))
         return f"pushed {count} commits to" if count > 1 else done
+    if activity.kind == Kind.CRON and activity.parameters.get("cron"):
+        cron = activity.parameters["cron"]
+        done, infinitive = f"ran the cron {cron} on", f"run the cron {cron} on"
     if activity.state == State.SUCCEEDED:
         return done
     before = {State.FAILED: "tried to", State.CANCELLED: "wanted to"}

@@ -15,6 +15,7 @@ class Tab:
 
 TABS = (
     Tab("environment", "Overview"),
+    Tab("environment_crons", "Crons & workers"),
     Tab("environment_settings", "Settings"),
 )
 

@@ -1,6 +1,9 @@
+from datetime import datetime, timedelta
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from environments import names
 from portal.enums import EnvironmentType
@@ -52,6 +55,8 @@ class Environment(models.Model):
     sleeps = models.BooleanField(null=True, blank=True)  # whether it is paused when idle; None: as usual for its type
     health_path = models.CharField(max_length=200, default="/")  # what is asked for, to see whether it is healthy
     paused_at = models.DateTimeField(null=True, blank=True)  # active, but its processes are stopped until it is woken
+    crons_enabled = models.BooleanField(default=True)
+    crons_kept_at = models.DateTimeField(null=True, blank=True)  # when somebody last switched its crons on
     unlisted = models.BooleanField(default=False)  # Production: kept from search engines, as all others always are
 
     objects = EnvironmentQuerySet.as_manager()
@@ -94,6 +99,20 @@ class Environment(models.Model):
         if self.environment_type is EnvironmentType.PRODUCTION:
             return False
         return self.environment_type is EnvironmentType.INTEGRATION if self.sleeps is None else self.sleeps
+
+    @property
+    def crons_asleep_since(self) -> datetime | None:
+        """Since when its crons sleep, for want of deployments; None: they do not. Production's never do."""
+        used = max((at for at in (self.deployed_at, self.crons_kept_at) if at), default=None)
+        if self.environment_type is EnvironmentType.PRODUCTION or used is None or not settings.CRON_IDLE_DAYS:
+            return None
+        asleep: datetime = used + timedelta(days=settings.CRON_IDLE_DAYS)
+        return asleep if asleep <= timezone.now() else None
+
+    @property
+    def crons_allowed(self) -> bool:
+        """Whether the schedule may begin runs of its crons."""
+        return self.crons_enabled and self.crons_asleep_since is None
 
     @property
     def host(self) -> str:

@@ -17,6 +17,7 @@ from environments.routing import ResolvedRoute
 
 if TYPE_CHECKING:
     from environments.runtimes.crons import Crons
+    from environments.runtimes.workers import Workers
 
 # Files in Home.marks of a public environment, looked at with each request: see environments/marks.py.
 ASKED = "asked"  # the portal is asked about visitors
@@ -173,6 +174,9 @@ class Runtime(Protocol):
 
     @property
     def crons(self) -> "Crons": ...
+
+    @property
+    def workers(self) -> "Workers": ...
 
     def languages(self) -> Mapping[str, Sequence[str]]:
         """Installed versions by language, e.g. {"php": ["8.2"], "python": ["3.11"]}."""

@@ -37,6 +37,7 @@ from environments.runtimes.base import (
     Stray,
 )
 from environments.runtimes.fake_crons import FakeCrons, commands
+from environments.runtimes.fake_workers import FakeWorkers
 from portal.paths import Home
 
 _LOOK = 0.02  # seconds
@@ -49,6 +50,7 @@ class FakeRuntime:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._root = home.root / "fake"
+        self.workers = FakeWorkers(self._release)
         self.crons = FakeCrons(self._environment, self._crons_of, self._script)
 
     # -- what tests ask of it ---------------------------------------------------------------------------------------
@@ -171,6 +173,7 @@ class FakeRuntime:
             programs = [program.name for program in release.programs]
             folder = self._release(release.place, release.number)
             self._write(folder / "placed", json.dumps(programs))
+            self.workers.place(release.place, release.number, [each.name for each in release.programs if each.worker])
             crons = {each.name: commands(each.app.crons) for each in release.programs if each.worker is None}
             self._write(folder / "crons", json.dumps(crons))
 

@@ -10,16 +10,18 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from deployments.enums import State
-from deployments.models import Activity
+from deployments.models import Activity, CronRun
 from environments.models import Environment
 from portal.enums import EnvironmentRole, ProjectRole
 from portal.models import Project, SSHKey, User
 from tests.factories import (
     PASSWORD,
     ActivityFactory,
+    CronRunFactory,
     EnvironmentFactory,
     MembershipFactory,
     ProjectFactory,
+    ReleaseFactory,
     UserFactory,
     member,
     tree,
@@ -99,6 +101,18 @@ def on_general(world: World) -> list[Any]:
     return [*on_project(world), "general"]
 
 
+def on_cron(world: World) -> list[Any]:
+    return [*on_active(world), "store", "tick"]
+
+
+def on_worker(world: World) -> list[Any]:
+    return [*on_active(world), "store--mail"]
+
+
+def on_run(world: World) -> list[Any]:
+    return [*on_active(world), CronRun.objects.get().pk]
+
+
 def confirm(world: World) -> dict[str, Any]:
     return {"confirm": world.environment.name, "name": world.environment.name}
 
@@ -139,6 +153,13 @@ DOORS = [
     Door("environment_settings", SEE, on_active),
     Door("environment_settings_save", OPERATE, on_title, "POST", lambda world: {"title": "New title"}),
     Door("environment_settings_save", OPERATE, on_http_access, "POST", lambda world: {"mode": "off"}),
+    Door("environment_crons", SEE, on_active),
+    Door("environment_workers", SEE, on_active),
+    Door("environment_cron", SEE, on_cron),
+    Door("cron_run", PUSH, on_cron, "POST"),
+    Door("cron_output", SEE, on_run),
+    Door("cron_stop", PUSH, on_run, "POST"),
+    Door("worker_restart", PUSH, on_worker, "POST"),
     Door("project_settings", IN_PROJECT, on_project),
     Door("project_settings_save", OWNERS, on_general, "POST", lambda world: {"title": "x"}, refused=403),
     Door("visit_start", SEE, data=lambda world: {"environment": world.environment.pk, "to": "/"}),
@@ -184,6 +205,10 @@ def world() -> World:
     }
     owner = people["owner"]
     assert owner is not None
+    cron = {"spec": "H/15 * * * *", "commands": {"start": "true"}, "timeout": 60}
+    apps = {"store": {"crons": {"tick": cron}, "workers": {"mail": {}}}}
+    ReleaseFactory(environment=environments["sprint"], configuration={"apps": apps})
+    CronRunFactory(environment=environments["sprint"], app="store", cron="tick", outcome="running", ended_at=None)
     return World(
         project=project,
         environment=feature,
@@ -220,7 +245,8 @@ def expected(door: Door, role: str) -> str:
     if role == "anonymous":
         return "sign in"
     takes_environment = (
-        door.arguments in (on_environment, on_active, on_title, on_http_access, on_failed, on_running)
+        door.arguments
+        in (on_environment, on_active, on_title, on_http_access, on_failed, on_running, on_cron, on_run, on_worker)
         or door.name == "visit_start"
     )
     if role == "stranger" or (role == "nobody" and takes_environment) or door.refused == 404:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from deployments.views.sections import general, sleep, visitors
+from deployments.views.sections import crons, general, sleep, visitors
 from deployments.views.sections.base import Place, Section
 
 __all__ = ["ENVIRONMENT", "PROJECT", "Place", "Section"]
@@ -12,5 +12,6 @@ ENVIRONMENT: Sequence[Section] = (
     visitors.VisitorAccess(),
     visitors.SearchEngines(),
     sleep.EnvironmentLife(),
+    crons.RunCrons(),
 )
 PROJECT: Sequence[Section] = (general.ProjectGeneral(), sleep.ProjectPause())

@@ -65,6 +65,9 @@ class Plan:
         for index, spec in enumerate(self._release.programs):
             if spec.worker is None and spec.app.crons:
                 self._write_crons(index, spec)
+        group = self._release.group
+        workers = {f"{group}-w{i}": spec.name for i, spec in enumerate(self._release.programs) if spec.worker}
+        sandbox.write_private(worker_names(self._layout, self._release.number), workers)
         self._check_patterns()
 
     def misplaced(self) -> bool:
@@ -164,7 +167,9 @@ class Plan:
         argv = [sandbox.interpreter(), "-IS", _CRON]
         planned = self._planned(index, spec, f"c{index}", argv, files, self._layout.log(spec.name, "cron"))
         command = [sandbox.interpreter(), "-IS", str(_SCHEDULER), str(self._folder / f"crons{index}.json")]
-        return replace(planned, program=replace(planned.program, command=command), after_drain=False)
+        extras = replace(planned.extras, starts=None)
+        program = replace(planned.program, command=command)
+        return replace(planned, program=program, extras=extras, after_drain=False)
 
     def _write_crons(self, index: int, spec: ProgramSpec) -> None:
         """What the scheduler is given. Commands may hold what nobody else should read."""
@@ -216,6 +221,7 @@ class Plan:
         path = self._folder / f"{short}.json"
         own = [self._sockets / f"a{index}" / "app.sock"] if short.startswith("a") else []
         extras = self._extras(spec, files, unlink=[*unlink, *own], after=after)
+        extras = replace(extras, starts=self._folder / f"{short}.starts")
         program = Program(name, sandbox.command(path), log)
         return Planned(program, self._sandbox(index, spec, argv, name), extras, path, after_drain=after is None)
 
@@ -303,6 +309,11 @@ class Plan:
             network=self._layout.network,
         )
         return Planned(program, box, extras, path, after_drain=False)
+
+
+def worker_names(layout: Layout, number: int) -> Path:
+    """Tells which of a release's programs is which worker."""
+    return layout.release(number) / "workers.json"
 
 
 def live_mark(front: Path) -> Path:

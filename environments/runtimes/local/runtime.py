@@ -31,6 +31,8 @@ from environments.runtimes.local.programs import Plan
 from environments.runtimes.local.services import Services
 from environments.runtimes.local.supervisor import Supervisor
 from environments.runtimes.local.watching import Crashes, logged
+from environments.runtimes.local.workers import LocalWorkers
+from environments.runtimes.workers import Workers
 from portal.paths import Home
 
 _POST_START_LIMIT = 300.0  # seconds
@@ -60,6 +62,7 @@ class LocalRuntime:
         self._services = Services(self._supervisor, timeout=limits.start_timeout)
         self.crons: Crons = LocalCrons(home)
         self._data = Data(home, self._supervisor, timeout=limits.start_timeout)
+        self.workers: Workers = LocalWorkers(home, self._supervisor)
 
     def languages(self) -> Mapping[str, Sequence[str]]:
         return languages.installed()

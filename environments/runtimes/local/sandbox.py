@@ -45,6 +45,7 @@ class Extras:
     unlink: Sequence[Path] = ()  # sockets of an earlier life
     after: Path | None = None  # wait until it exists
     network: tuple[Path, Path] | None = None  # the door of the one to join, and the file that says whether to
+    starts: Path | None = None  # counts how often it was started
 
     def with_files(self, files: Mapping[str, str]) -> "Extras":
         return replace(self, files={**dict(self.files or {}), **files})
@@ -75,6 +76,7 @@ def describe(sandbox: Sandbox, extras: Extras = Extras()) -> dict[str, Any]:
         "groups": _delegated(),
         "unlink": [str(path) for path in extras.unlink],
         "after": str(extras.after) if extras.after else None,
+        "starts": str(extras.starts) if extras.starts else None,
         "network": [str(path) for path in extras.network] if extras.network else None,
     }
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from deployments.enums import Fault, Kind, State, StepState
-from deployments.models import Activity
+from deployments.models import Activity, CronRun, Release
 from environments.drift import pair
 from environments.models import Environment
 from portal.models import Project, User
@@ -53,6 +53,7 @@ class Scene:
     running: Activity
     failed: Activity
     waiting: Activity
+    cron_run: CronRun
 
 
 def ordinary() -> Scene:
@@ -104,7 +105,7 @@ def ordinary() -> Scene:
         environment=tree["master"], actor=owner, age=1200, outcome="v203 is live, with the build of sprint-42.",
         parameters={"commits": COMMITS},
     )  # fmt: skip
-    return Scene(project, owner, tree, running, failed, waiting)
+    return Scene(project, owner, tree, running, failed, waiting, _crons(tree["staging"]))
 
 
 def _steps(activity: Activity, states: list[StepState]) -> None:
@@ -129,6 +130,31 @@ def _running(environment: Environment, actor: User) -> Activity:
     _steps(activity, [done, done, done, StepState.RUNNING, pending, pending, pending])
     make.write_log(activity, LOG)
     return activity
+
+
+CRONS = {
+    "cleanup": {"spec": "H/15 * * * *", "commands": {"start": "php bin/store cleanup --older-than=2h"}, "timeout": 600},
+    "reindex": {"spec": "30 2 * * 1-5", "commands": {"start": "php bin/store reindex"}, "timeout": 86400},
+    "newsletter-to-everybody": {"spec": "0 9 1 * *", "commands": {"start": "php bin/store mail"}, "timeout": 86400},
+}
+
+
+def _crons(environment: Environment) -> CronRun:
+    """Crons of every kind: one that runs, one that fails again and again, one that never ran. Returns a failed run."""
+    apps = {"store": {"crons": CRONS, "workers": {"mail": {}}, "timezone": "Europe/Paris"}}
+    Release.objects.filter(environment=environment).update(configuration={"apps": apps})
+    now = timezone.now()
+    running = {"outcome": "running", "ended_at": None, "code": None, "started_at": now - timedelta(seconds=9)}
+    make.CronRunFactory(environment=environment, cron="cleanup", **running)
+    for hours in range(1, 8):
+        make.CronRunFactory(environment=environment, cron="cleanup", started_at=now - timedelta(hours=hours))
+    for days in (3, 2, 1):
+        failed: CronRun = make.CronRunFactory(
+            environment=environment, cron="reindex", outcome="failed", code=255, by="Mara Okafor" if days == 1 else "",
+            started_at=now - timedelta(days=days),
+            output="\x1b[31mPHP Fatal error\x1b[0m:  Uncaught PDOException\n" * 9,
+        )  # fmt: skip
+    return failed
 
 
 def _failed(environment: Environment, actor: User) -> Activity:
