@@ -5,33 +5,60 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('deployments', '0005_backups'),
-        ('environments', '0007_crons'),
+        ("deployments", "0005_backups"),
+        ("environments", "0007_crons"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='CronRun',
+            name="CronRun",
             fields=[
-                ('id', models.CharField(max_length=40, primary_key=True, serialize=False)),
-                ('app', models.CharField(max_length=63)),
-                ('cron', models.CharField(max_length=63)),
-                ('release', models.PositiveIntegerField()),
-                ('trigger', models.CharField(choices=[('schedule', 'schedule'), ('person', 'person')], max_length=10)),
-                ('by', models.CharField(blank=True, max_length=200)),
-                ('started_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('outcome', models.CharField(choices=[('running', 'running'), ('succeeded', 'succeeded'), ('failed', 'failed'), ('timeout', 'timeout'), ('stopped', 'stopped'), ('memory', 'memory'), ('lost', 'lost')], max_length=10)),
-                ('code', models.IntegerField(blank=True, null=True)),
-                ('note', models.CharField(blank=True, max_length=300)),
-                ('output', models.TextField(blank=True)),
-                ('environment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cron_runs', to='environments.environment')),
+                ("id", models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ("app", models.CharField(max_length=63)),
+                ("cron", models.CharField(max_length=63)),
+                ("release", models.PositiveIntegerField()),
+                ("trigger", models.CharField(choices=[("schedule", "schedule"), ("person", "person")], max_length=10)),
+                ("by", models.CharField(blank=True, max_length=200)),
+                ("started_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("running", "running"),
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed"),
+                            ("timeout", "timeout"),
+                            ("stopped", "stopped"),
+                            ("memory", "memory"),
+                            ("lost", "lost"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("code", models.IntegerField(blank=True, null=True)),
+                ("note", models.CharField(blank=True, max_length=300)),
+                ("output", models.TextField(blank=True)),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="cron_runs",
+                        to="environments.environment",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-started_at', '-id'),
-                'indexes': [models.Index(fields=['environment', 'app', 'cron', '-started_at'], name='deployments_environ_1da4df_idx'), models.Index(condition=models.Q(('outcome', 'running')), fields=['environment'], name='cron_runs_running')],
+                "ordering": ("-started_at", "-id"),
+                "indexes": [
+                    models.Index(
+                        fields=["environment", "app", "cron", "-started_at"], name="deployments_environ_1da4df_idx"
+                    ),
+                    models.Index(
+                        condition=models.Q(("outcome", "running")), fields=["environment"], name="cron_runs_running"
+                    ),
+                ],
             },
         ),
     ]

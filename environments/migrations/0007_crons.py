@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('environments', '0006_pause_and_health'),
+        ("environments", "0006_pause_and_health"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='environment',
-            name='crons_enabled',
+            model_name="environment",
+            name="crons_enabled",
             field=models.BooleanField(default=True),
         ),
         migrations.AddField(
-            model_name='environment',
-            name='crons_kept_at',
+            model_name="environment",
+            name="crons_kept_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
     ]
