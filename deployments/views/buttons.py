@@ -22,6 +22,7 @@ class Button:
     shown: Callable[[Frame, Environment], bool]
     post: bool = False  # acts at once; the others open a page
     primary: bool = False
+    more: bool = False  # behind the button "More": what is seldom asked for, or takes something away
     why_not: str = ""
 
 
@@ -56,10 +57,10 @@ def _sleeps(frame: Frame, environment: Environment) -> bool:
 
 BUTTONS = (
     Button(Kind.BRANCH, "environment_branch", "New branch", "git-branch", _always),
-    Button(Kind.DEACTIVATE, "environment_deactivate", "Deactivate", "power", _can_go),
-    Button(Kind.PAUSE, "environment_pause", "Pause", "pause", _can_sleep, post=True),
+    Button(Kind.DEACTIVATE, "environment_deactivate", "Deactivate", "power", _can_go, more=True),
+    Button(Kind.PAUSE, "environment_pause", "Pause", "pause", _can_sleep, post=True, more=True),
     Button(Kind.REDEPLOY, "environment_redeploy", "Redeploy", "rotate-cw", _active, post=True),
-    Button(Kind.DELETE, "environment_delete", "Delete", "trash-2", _can_be_deleted),
+    Button(Kind.DELETE, "environment_delete", "Delete", "trash-2", _can_be_deleted, more=True),
     Button(Kind.ACTIVATE, "environment_activate", "Activate", "play", _inactive, post=True, primary=True),
     Button(Kind.RESUME, "environment_resume", "Wake up", "sunrise", _sleeps, post=True, primary=True),
 )

@@ -27,6 +27,7 @@ def environment(request: HttpRequest, project_id: str, name: str) -> HttpRespons
     node = framed.node(name)
     shown = node.environment
     release = Release.objects.filter(environment=shown, state=Release.State.LIVE).select_related("activity").first()
+    offered = buttons.offered(framed, node)
     latest = Activity.objects.filter(environment=shown).select_related("environment", "project")[:_FEED]
     return frame.environment_page(
         request,
@@ -40,7 +41,8 @@ def environment(request: HttpRequest, project_id: str, name: str) -> HttpRespons
         services=_services(shown, release),
         entries=feed.entries(latest),
         clone_url=clone_url(framed.project),
-        actions=buttons.offered(framed, node),
+        actions=offered,
+        more=[each for each in offered if each.more],
     )
 
 

@@ -121,6 +121,7 @@ def test_pages_work_without_javascript(chrome: Browser, live_server: LiveServer)
         page.locator("label.bar-menu").click()
         page.locator("#side-tree a", has_text="staging").click()
         assert page.locator("h1").inner_text() == "staging"
+        page.locator("#more > summary").click()
         page.get_by_role("link", name="Deactivate").click()
         page.get_by_label("Type staging to confirm").fill("wrong")
         page.get_by_role("button", name="Deactivate staging").click()
