@@ -22,6 +22,9 @@ _WHO = {
     Permission.DELETE: "admin (a project admin on Production)",
 }
 
+# What opens a shell, by the role that the app's file asks for.
+_SHELL_BY_ROLE = {"viewer": Permission.SEE, "contributor": Permission.SHELL, "admin": Permission.OPERATE}
+
 
 def permissions(user: User, environment: Environment) -> frozenset[Permission]:
     """Everything the person may do on the environment; raises Missing for a stranger to the project."""
@@ -77,6 +80,38 @@ def denial(environment: Environment, permission: Permission) -> str:
     return (
         f"This needs the role {_WHO[permission]} on {environment.title}. Ask an admin of {environment.project.title}."
     )
+
+
+def check_shell(user: User, environment: Environment, threshold: str) -> None:
+    """`threshold` is the app's or worker's `access: ssh:`, a role. On Production it counts for nothing. Raises as
+    `check` does."""
+    needed = shell_right(environment, threshold)
+    allowed = permissions(user, environment)
+    if Permission.SEE not in allowed:
+        raise Missing("There is no such environment, or you have no access to it.")
+    if needed not in allowed:
+        raise Denied(shell_denial(environment, threshold))
+
+
+def can_shell(user: User, environment: Environment, threshold: str) -> bool:
+    try:
+        check_shell(user, environment, threshold)
+    except (Denied, Missing):
+        return False
+    return True
+
+
+def shell_right(environment: Environment, threshold: str) -> Permission:
+    """The right that opens a shell there; a threshold that is no role asks for the strictest."""
+    if environment.environment_type is EnvironmentType.PRODUCTION:
+        return Permission.OPERATE
+    return _SHELL_BY_ROLE.get(threshold, Permission.OPERATE)
+
+
+def shell_denial(environment: Environment, threshold: str) -> str:
+    right = shell_right(environment, threshold)
+    role = next((role for role, found in _SHELL_BY_ROLE.items() if found is right), "admin")
+    return f"SSH needs the role {role} on {environment.title}. Ask an admin of {environment.project.title}."
 
 
 def can(user: User, environment: Environment, permission: Permission) -> bool:

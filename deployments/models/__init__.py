@@ -6,6 +6,7 @@ from deployments.models.log_chunk import LogChunk
 from deployments.models.push import Push
 from deployments.models.release import Release
 from deployments.models.round import Round
+from deployments.models.ssh_session import SSHSession
 from deployments.models.step import Step
 
-__all__ = ["Activity", "Backup", "BackupPlan", "CronRun", "LogChunk", "Push", "Release", "Round", "Step"]
+__all__ = ["Activity", "Backup", "BackupPlan", "CronRun", "LogChunk", "Push", "Release", "Round", "SSHSession", "Step"]

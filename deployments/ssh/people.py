@@ -11,7 +11,11 @@ from django.db import close_old_connections
 from django.db.models import Q
 from django.utils import timezone
 
+from deployments.actions import ssh_sessions
+from deployments.actions.ssh_sessions import Way
+from deployments.ssh import commands
 from environments import access
+from portal.errors import Missing
 from portal.models import SSHKey, User
 
 MIN_RSA_BITS = 3072
@@ -20,6 +24,7 @@ _USED_EVERY = timedelta(minutes=1)
 T = TypeVar("T")
 _threads = ThreadPoolExecutor(8, thread_name_prefix="ssh-database")
 _leisurely = ThreadPoolExecutor(4, thread_name_prefix="ssh-pushes")
+_entering = ThreadPoolExecutor(6, thread_name_prefix="ssh-entering")
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,11 @@ async def ask(question: Callable[..., T], *arguments: object) -> T:
 async def ask_at_leisure(question: Callable[..., T], *arguments: object) -> T:
     """The same for what looks into repositories: minutes for a large push, in which others want to sign in."""
     return await _call(_leisurely, question, arguments)
+
+
+async def ask_to_enter(question: Callable[..., T], *arguments: object) -> T:
+    """The same for what makes and removes sandboxes and connections into environments: a tenth of a second, or more."""
+    return await _call(_entering, question, arguments)
 
 
 async def _call(threads: ThreadPoolExecutor, question: Callable[..., T], arguments: Iterable[object]) -> T:
@@ -67,6 +77,18 @@ def readable(user_id: int, project_id: str) -> bool:
     """Whether the person may see any environment of the project, and so its repository."""
     user = User.objects.filter(pk=user_id).first()
     return user is not None and access.seen(user).filter(project=project_id).exists()
+
+
+def way(user_id: int, user_name: str, address: str) -> Way:
+    """Where the user name leads this person. Raises Missing, which is noted, or Conflict."""
+    user = User.objects.filter(pk=user_id).first()
+    addresses = commands.addresses(user_name)
+    try:
+        return ssh_sessions.find(user, addresses)
+    except Missing:
+        if user is not None:
+            ssh_sessions.refuse(user, addresses, address=address)
+        raise
 
 
 def lost(people: Iterable[Person], work: Iterable[tuple[int, str]]) -> tuple[set[int], set[tuple[int, str]]]:

@@ -25,8 +25,9 @@ def _pipe() -> tuple[int, int]:
 class Sink:
     """The writing end of a program's input."""
 
-    def __init__(self, on_full: Callable[[], None], on_room: Callable[[], None]) -> None:
-        self.theirs, self._fd = _pipe()
+    def __init__(self, on_full: Callable[[], None], on_room: Callable[[], None], *, fd: int | None = None) -> None:
+        """Writes to `fd`, which becomes ours; without one to a new pipe, whose other end is `theirs`."""
+        self.theirs, self._fd = _pipe() if fd is None else (-1, fd)
         os.set_blocking(self._fd, False)
         self._loop = asyncio.get_running_loop()
         self._on_full, self._on_room = on_full, on_room
@@ -95,8 +96,9 @@ class Sink:
 class Tap:
     """The reading end of a program's output."""
 
-    def __init__(self, deliver: Callable[[bytes], None]) -> None:
-        self._fd, self.theirs = _pipe()
+    def __init__(self, deliver: Callable[[bytes], None], *, fd: int | None = None) -> None:
+        """Reads from `fd`, which becomes ours; without one from a new pipe, whose other end is `theirs`."""
+        self._fd, self.theirs = _pipe() if fd is None else (fd, -1)
         os.set_blocking(self._fd, False)
         self._loop = asyncio.get_running_loop()
         self._deliver = deliver

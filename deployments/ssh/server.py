@@ -5,22 +5,26 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 import asyncssh
 from django.conf import settings
 
 from deployments.ssh import people
-from deployments.ssh.commands import is_known_user
+from deployments.ssh.channel import Channel
+from deployments.ssh.commands import is_environment_user, is_known_user
 from deployments.ssh.hooks import HookServer
 from deployments.ssh.limits import Limits
 from deployments.ssh.people import Person, ask
+from deployments.ssh.shell import Shell
+from deployments.ssh.tunnels import Tunnel, Tunnels
+from deployments.ssh.watching import watch
 from deployments.ssh.work import Work
 
 _LOGIN_SECONDS = 20
 _KEEPALIVE_SECONDS = 15
-_LOOK_SECONDS = 2.0  # between two looks at what has been taken away
-_LAST_SECONDS = 5.0  # for pushes that were let in, when the process is told to stop
+_LAST_SECONDS = 5.0  # for pushes that were let in, and for what must be recorded, when the process is told to stop
 _MAX_KEYS = 20  # offered in one connection
 _WINDOW = 4 * 1024 * 1024
 _PACKET = 64 * 1024
@@ -49,6 +53,11 @@ class Doors:
     hooks: HookServer = field(default_factory=HookServer)
     limits: Limits = field(default_factory=Limits)
     open: "set[Visitor]" = field(default_factory=set)
+    endings: set[asyncio.Task[None]] = field(default_factory=set)  # what is recorded of connections that are gone
+
+    @property
+    def visitors(self) -> "tuple[Visitor, ...]":
+        return tuple(self.open)
 
 
 class Visitor(asyncssh.SSHServer):
@@ -59,7 +68,8 @@ class Visitor(asyncssh.SSHServer):
         self.address = ""
         self.user_name = ""
         self.person: Person | None = None  # once signed in
-        self.work: set[Work] = set()
+        self.work: set[Channel] = set()
+        self.tunnels: Tunnels | None = None
         self._connection: asyncssh.SSHServerConnection | None = None
         self._offered: dict[str, Person | None] = {}
         self._latest: Person | None = None
@@ -89,6 +99,10 @@ class Visitor(asyncssh.SSHServer):
                 self.doors.limits.fail(self.address, time.monotonic())
         for work in tuple(self.work):
             work.client_gone()
+        if self.tunnels is not None:
+            ending = asyncio.get_running_loop().create_task(self.tunnels.close())
+            self.doors.endings.add(ending)
+            ending.add_done_callback(self.doors.endings.discard)
 
     def begin_auth(self, username: str) -> bool:
         self.user_name = username
@@ -120,17 +134,29 @@ class Visitor(asyncssh.SSHServer):
             return
         self._noting = asyncio.ensure_future(ask(people.note_use, self.person.key_id, self.address))
 
-    def session_requested(self) -> "Work":
+    def session_requested(self) -> Channel:
         assert self.person is not None
+        if is_environment_user(self.user_name):
+            return Shell(self.person, self.user_name, self.address, self.work)
         return Work(self.doors.hooks, self.person, self.user_name, self.address, self.work)
+
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> "Awaitable[Tunnel]":
+        """A tunnel (-L, -W, -D). Those that are asked of us (-R), to Unix sockets, for X11 and agents are not known."""
+        if self.person is None or not is_environment_user(self.user_name):
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "Tunnels lead to environments.")
+        if self.tunnels is None:
+            self.tunnels = Tunnels(self.person, self.user_name, self.address)
+        return self.tunnels.begin(dest_host, dest_port)  # asyncssh awaits it and answers the client then
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.abort()
 
     def _hold(self, on: bool) -> None:
-        for work in self.work:
-            work.hold(on)
+        for each in [*self.work, *(self.tunnels.open if self.tunnels else ())]:
+            each.hold(on)
 
 
 async def serve(stop: asyncio.Event, *, host: str = "", port: int, ready: asyncio.Future[int] | None = None) -> None:
@@ -150,7 +176,7 @@ async def serve(stop: asyncio.Event, *, host: str = "", port: int, ready: asynci
         kbdint_auth=False,
         host_based_auth=False,
         gss_host=None,
-        allow_pty=False,
+        allow_pty=True,
         line_editor=False,
         agent_forwarding=False,
         x11_forwarding=False,
@@ -169,7 +195,7 @@ async def serve(stop: asyncio.Event, *, host: str = "", port: int, ready: asynci
         await doors.hooks.start()
         if ready is not None:
             ready.set_result(server.get_port())
-        watching = asyncio.create_task(_watch(doors))
+        watching = asyncio.create_task(watch(doors))
         await stop.wait()
         watching.cancel()
     finally:
@@ -184,6 +210,8 @@ async def _send_home(doors: Doors) -> None:
     tasks = [work.task for visitor in visitors for work in visitor.work if work.task is not None]
     for visitor in visitors:
         visitor.close()
+    await asyncio.sleep(0)  # by then each has heard of its end
+    tasks += doors.endings
     if tasks:
         await asyncio.wait(tasks, timeout=_LAST_SECONDS)
 
@@ -202,31 +230,3 @@ def host_key() -> asyncssh.SSHKey:
         fresh.unlink()
         path.with_name(f"{path.name}.pub").write_bytes(asyncssh.read_private_key(str(path)).export_public_key())
     return asyncssh.read_private_key(str(path))
-
-
-async def _watch(doors: Doors) -> None:
-    """Every two seconds: end what is no longer allowed, and what has gone silent."""
-    while True:
-        await asyncio.sleep(_LOOK_SECONDS)
-        now = time.monotonic()
-        doors.limits.forget(now)
-        visitors = [visitor for visitor in doors.open if visitor.person is not None]
-        if not visitors:
-            continue
-        try:
-            keys, work = await ask(_lost, visitors)
-        except Exception:
-            logger.exception("It could not be checked whether connections are still allowed")
-            continue
-        for visitor in visitors:
-            assert visitor.person is not None
-            taken = {(visitor.person.user_id, each.project_id) for each in visitor.work} & work
-            if visitor.person.key_id in keys or taken or any(each.is_idle(now) for each in visitor.work):
-                logger.info("Connection of %s ended: no longer allowed, or silent for too long", visitor.person.name)
-                visitor.close()
-
-
-def _lost(visitors: "list[Visitor]") -> tuple[set[int], set[tuple[int, str]]]:
-    signed_in = [(visitor.person, visitor) for visitor in visitors if visitor.person is not None]
-    work = [(person.user_id, each.project_id) for person, visitor in signed_in for each in tuple(visitor.work)]
-    return people.lost([person for person, _ in signed_in], [pair for pair in work if pair[1]])

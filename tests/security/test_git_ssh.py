@@ -57,13 +57,6 @@ def test_shell_pty_sftp_and_subsystems_are_refused(client: Client, project: Proj
         assert (done.returncode, done.stderr) in [(1, FIXED), (255, "")] or done.returncode == 255
 
 
-def test_an_environments_name_says_that_there_is_no_shell_yet(client: Client, project: Project) -> None:
-    for name in (f"{project.pk}-master-abc1234--app", "a" * 13 + "-nothing-1234567"):
-        done = client.ssh(name, "id")
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == "Shell access comes through this name; it is not available yet for this environment.\n"
-
-
 @pytest.mark.parametrize("name", ["root", "slipway", "git.id", "../git", "x" * 900])
 def test_other_user_names_do_not_get_in(client: Client, name: str) -> None:
     done = client.ssh(name, "id")
