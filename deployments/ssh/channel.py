@@ -11,7 +11,7 @@ from deployments.ssh.people import Person
 from deployments.ssh.run import Client, Run
 from portal.errors import SlipwayError
 
-_MOST_EARLY = 65536  # bytes kept of what a client sends before its program is there
+_MOST_EARLY = 65536  # bytes that a client sends before its program is there, until it is told to wait
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +60,10 @@ class Channel(asyncssh.SSHServerSession[bytes]):
     def data_received(self, data: bytes, datatype: int | None) -> None:
         if self._run is not None:
             self._run.write(data)
-        elif sum(map(len, self._early)) < _MOST_EARLY:
+        else:
             self._early.append(data)
+            if sum(map(len, self._early)) > _MOST_EARLY:
+                self._pause_client()
 
     def eof_received(self) -> bool:
         self._ended = True
@@ -102,6 +104,8 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         for data in self._early:
             run.write(data)
         self._early.clear()
+        if not run.stdin.full:
+            self._resume_client()
         if self._ended:
             run.end_input()
         if self._holds:

@@ -35,6 +35,10 @@ class Sink:
         self.backlog = 0
         self._paused = self._ending = self._closed = False
 
+    @property
+    def full(self) -> bool:
+        return self._paused
+
     def write(self, data: bytes) -> None:
         if self._closed or self._ending:
             return
