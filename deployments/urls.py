@@ -1,6 +1,6 @@
 from django.urls import path
 
-from deployments.views import activities, crons, environments, projects, search, settings, streams
+from deployments.views import activities, crons, environments, logs, projects, search, settings, streams
 
 _ENVIRONMENT = "projects/<str:project_id>/environments/<str:name>"
 _ACTIVITY = "projects/<str:project_id>/activities/<str:activity_id>"
@@ -39,6 +39,11 @@ urlpatterns = [
     path(f"{_ENVIRONMENT}/cron-runs/<str:run_id>/stop", crons.cron_stop, name="cron_stop"),
     path(f"{_ENVIRONMENT}/workers", crons.environment_workers, name="environment_workers"),
     path(f"{_ENVIRONMENT}/workers/<str:worker>/restart", crons.worker_restart, name="worker_restart"),
+    path(f"{_ENVIRONMENT}/logs", logs.environment_logs, name="environment_logs"),
+    path(f"{_ENVIRONMENT}/logs/<str:file>", logs.environment_logs, name="environment_logs"),
+    path(f"{_ENVIRONMENT}/logs/<str:file>/lines", logs.environment_log, name="environment_log"),
+    path(f"{_ENVIRONMENT}/logs/<str:file>/stream", logs.environment_log_stream, name="environment_log_stream"),
+    path(f"{_ENVIRONMENT}/logs/<str:file>/raw", logs.environment_log_raw, name="environment_log_raw"),
     path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
     path(
         f"{_ENVIRONMENT}/settings/<str:section>", settings.environment_settings_save, name="environment_settings_save"

@@ -124,15 +124,15 @@ def search(activity: Activity, words: str) -> Found:
             if not pattern.search(text):
                 continue
             if len(hits) == MOST_FOUND:
-                return Found(mark_safe("".join(hits)), len(hits), more=True)  # noqa: S308 - _marked escapes
+                return Found(mark_safe("".join(hits)), len(hits), more=True)  # noqa: S308 - marked escapes
             hits.append(
                 f'<p><a class="n" href="?line={number}#L{number}">{number}</a>'
-                f'<span class="t">{_marked(text, pattern)}</span></p>'
+                f'<span class="t">{marked(text, pattern)}</span></p>'
             )
-    return Found(mark_safe("".join(hits)), len(hits), more=False)  # noqa: S308 - _marked escapes
+    return Found(mark_safe("".join(hits)), len(hits), more=False)  # noqa: S308 - marked escapes
 
 
-def _marked(text: str, pattern: re.Pattern[str]) -> str:
+def marked(text: str, pattern: re.Pattern[str]) -> str:
     shown, position = [], 0
     for match in pattern.finditer(text):
         shown += [ansi.reveal(text[position : match.start()]), f"<mark>{escape(match[0])}</mark>"]

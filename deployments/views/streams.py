@@ -51,7 +51,7 @@ def database(function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
     return sync_to_async(run)
 
 
-def event(kind: str, data: str, id: int | None = None) -> str:
+def event(kind: str, data: str, id: int | str | None = None) -> str:
     """One event in the format of the HTML standard. A line end of any kind within the data begins a new data line."""
     lines = data.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     head = f"id: {id}\n" if id is not None else ""
@@ -80,14 +80,14 @@ class Reader:
         return True
 
 
-async def _reader(request: HttpRequest) -> Reader | None:
+async def reader_of(request: HttpRequest) -> Reader | None:
     user = await request.auser()
     if not isinstance(user, User):
         return None
     return Reader(user, request.session.session_key)
 
 
-def _respond(reader: Reader, events: AsyncGenerator[str, None]) -> HttpResponseBase:
+def respond(reader: Reader, events: AsyncGenerator[str, None]) -> HttpResponseBase:
     if _open[reader.user.pk] >= MOST_STREAMS:
         return HttpResponse(
             "Too many live pages are open. Close some and reload.", status=429, content_type="text/plain"
@@ -110,11 +110,13 @@ async def _counted(reader: Reader, events: AsyncGenerator[str, None]) -> AsyncIt
         _open[reader.user.pk] -= 1
 
 
-async def _told(reader: Reader, look: Callable[[User], object], *channels: str) -> AsyncIterator[str | None]:
+async def told(
+    reader: Reader, look: Callable[[User], object], *channels: str, idle: float | None = None
+) -> AsyncIterator[str | None]:
     """What `live.watch` tells, for as long as the reader may look; a heartbeat is the consumer's business."""
     # Streams that began together are not looked at together ever after.
     looked = time.monotonic() - random.uniform(0, LOOK_AGAIN / 2)
-    async for kind in live.watch(*channels, idle=LOOK_AGAIN):
+    async for kind in live.watch(*channels, idle=idle or LOOK_AGAIN):
         if time.monotonic() - looked >= LOOK_AGAIN:
             if not await database(reader.may)(look):
                 return
@@ -125,17 +127,17 @@ async def _told(reader: Reader, look: Callable[[User], object], *channels: str) 
 @require_GET
 async def project_events(request: HttpRequest, project_id: str) -> HttpResponseBase:
     """Tells that activities or environments changed; the page fetches what it shows of them."""
-    reader = await _reader(request)
+    reader = await reader_of(request)
     if reader is None:
         return HttpResponse(status=204)  # tells the browser not to try again
     look = partial(find_project, project_id=project_id)
     await database(look)(reader.user)
-    return _respond(reader, _project_events(reader, look, project_id))
+    return respond(reader, _project_events(reader, look, project_id))
 
 
 async def _project_events(reader: Reader, look: Callable[[User], object], project_id: str) -> AsyncGenerator[str, None]:
     said = time.monotonic()
-    async for kind in _told(reader, look, f"project:{project_id}"):
+    async for kind in told(reader, look, f"project:{project_id}"):
         if kind is not None:
             said = time.monotonic()
             yield event(kind if kind in ("activity", "environment", "cron") else "activity", "")
@@ -148,7 +150,7 @@ async def _project_events(reader: Reader, look: Callable[[User], object], projec
 @require_GET
 async def activity_stream(request: HttpRequest, project_id: str, activity_id: str) -> HttpResponseBase:
     """The log after the last chunk that the page has (Last-Event-ID or ?after=); steps and state as they change."""
-    reader = await _reader(request)
+    reader = await reader_of(request)
     if reader is None:
         return HttpResponse(status=204)
     look = partial(access.find_activity, project_id=project_id, activity_id=activity_id)
@@ -157,7 +159,7 @@ async def activity_stream(request: HttpRequest, project_id: str, activity_id: st
     after = max((int(text) for text in known if text.isascii() and text.isdigit() and len(text) < 10), default=0)
     live_page = _Live(reader, project_id, activity_id, after, with_log=request.GET.get("log") != "no")
     live_page.csrf_token = get_token(request)
-    return _respond(reader, live_page.events(look))
+    return respond(reader, live_page.events(look))
 
 
 class _Live:
@@ -176,7 +178,7 @@ class _Live:
     async def events(self, look: Callable[[User], object]) -> AsyncGenerator[str, None]:
         said = time.monotonic()
         channels = (f"activity:{self.activity_id}", f"project:{self.project_id}")
-        async for kind in _told(self.reader, look, *channels):
+        async for kind in told(self.reader, look, *channels):
             if kind in ("environment", "cron"):
                 continue
             if kind != "log":

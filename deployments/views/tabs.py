@@ -16,6 +16,7 @@ class Tab:
 TABS = (
     Tab("environment", "Overview"),
     Tab("environment_crons", "Crons & workers"),
+    Tab("environment_logs", "Logs"),
     Tab("environment_settings", "Settings"),
 )
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from environments.manifest import App, Worker
+from environments.manifest import App, Mount, Worker
 from environments.process import Watch
 from environments.routing import ResolvedRoute
 
@@ -289,6 +289,15 @@ class Runtime(Protocol):
 
     def leave(self, inside: Inside) -> str:
         """Clear away what `enter` made, after the program ended. Returns why the runtime ended it, or ""."""
+        ...
+
+    def logs(self, place: Place) -> Path:
+        """The folder with the environment's logs, see environments.log_files. It may not exist yet."""
+        ...
+
+    def mount(self, place: Place, program: str, mount: Mount) -> tuple[Path, str]:
+        """(folder, path below it) where the files of an app's or worker's kept mount lie. They belong to strangers:
+        whatever is opened there is opened beneath the folder, through no link. It may not exist yet."""
         ...
 
     def front(self, release: ReleaseSpec) -> Path:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from environments import process
+from environments.manifest import Mount
 from environments.process import Stopped, Watch
 from environments.runtimes.base import (
     SHARED,
@@ -209,6 +210,12 @@ class FakeRuntime:
     def leave(self, inside: Inside) -> str:
         inside.description.unlink(missing_ok=True)
         return ""
+
+    def logs(self, place: Place) -> Path:
+        return self._environment(place) / "logs"
+
+    def mount(self, place: Place, program: str, mount: Mount) -> tuple[Path, str]:
+        return self._environment(place) / "mounts" / (mount.service or program), mount.source_path
 
     def front(self, release: ReleaseSpec) -> Path:
         return self._home.sockets(release.place.key) / str(release.number) / "front.sock"

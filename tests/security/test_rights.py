@@ -97,6 +97,10 @@ def on_http_access(world: World) -> list[Any]:
     return [*on_active(world), "http-access"]
 
 
+def on_log(world: World) -> list[Any]:
+    return [*on_active(world), "app.app"]
+
+
 def on_general(world: World) -> list[Any]:
     return [*on_project(world), "general"]
 
@@ -150,6 +154,8 @@ DOORS = [
     Door("environment_delete", OPERATE, on_environment, "POST", confirm),
     Door("environment_branch", SEE, on_active),
     Door("environment_branch", PUSH, on_active, "POST", branch, refused=400),
+    Door("environment_logs", SEE, on_active),
+    Door("environment_log", SEE, on_log, data=lambda world: {"find": "x"}),
     Door("environment_settings", SEE, on_active),
     Door("environment_settings_save", OPERATE, on_title, "POST", lambda world: {"title": "New title"}),
     Door("environment_settings_save", OPERATE, on_http_access, "POST", lambda world: {"mode": "off"}),
@@ -183,7 +189,7 @@ DOORS = [
 OPEN = {"account_set_password"}
 # Asked elsewhere: the streams by an asynchronous client (tests/deployments/views/test_streams.py), and the first-run
 # page, which leads to the sign-in once anybody has an account (tests/portal/test_people.py).
-ELSEWHERE = {"project_events", "activity_stream", "welcome"}
+ELSEWHERE = {"project_events", "activity_stream", "environment_log_stream", "environment_log_raw", "welcome"}
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from environments import backing, process
+from environments.manifest import Mount
 from environments.process import TimedOut, Watch
 from environments.runtimes.base import (
     BuildSpec,
@@ -21,7 +22,7 @@ from environments.runtimes.base import (
     Stray,
 )
 from environments.runtimes.crons import Crons
-from environments.runtimes.local import freezing, languages, nginx, probe, sandbox, strays
+from environments.runtimes.local import freezing, languages, nginx, probe, sandbox, strays, volumes
 from environments.runtimes.local.build import Builder, BuildLimits
 from environments.runtimes.local.crons import LocalCrons
 from environments.runtimes.local.data import Data
@@ -186,6 +187,12 @@ class LocalRuntime:
         killed = sandbox.ran_out_of_memory(inside.label)
         sandbox.remove_groups(inside.label)
         return f"It ran out of memory: the limit is {self._limits.app_memory // 1024**2} MB." if killed else ""
+
+    def logs(self, place: Place) -> Path:
+        return self._layout(place).logs
+
+    def mount(self, place: Place, program: str, mount: Mount) -> tuple[Path, str]:
+        return volumes.kept(self._layout(place), program, mount)
 
     def front(self, release: ReleaseSpec) -> Path:
         return self._layout(release.place).front(release.number)

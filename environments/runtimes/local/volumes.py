@@ -21,12 +21,16 @@ def prepare(layout: Layout, number: int, program: str, app: str, mounts: Mapping
         if mount.source == "tmp":
             root, below = layout.release(number) / "tmp" / program, path
         else:
-            root = layout.volume(app, mount.service if mount.source == "service" else None)
-            below = mount.source_path
+            root, below = kept(layout, app, mount)
         make_private(root)
         make_beneath(root, below)
         bound.append((root, below, path))
     return bound
+
+
+def kept(layout: Layout, app: str, mount: Mount) -> tuple[Path, str]:
+    """(volume, folder below it) of a mount that outlives releases."""
+    return layout.volume(app, mount.service if mount.source == "service" else None), mount.source_path
 
 
 def make_points(slug: Path, paths: Iterable[str]) -> None:
