@@ -45,6 +45,8 @@ _KINDS = {
     "post_deploy": (5, "post-deploy hook"),
     "cron": (6, "crons"),
     "service": (8, "service"),
+    "network": (10, "Network"),
+    "mail": (10, "Mail"),
 }
 
 _readers = ThreadPoolExecutor(4, thread_name_prefix="log-files")
@@ -242,9 +244,7 @@ def _html(piece: Piece, redactor: Redactor, *, told: bool = True) -> str:
     if told and piece.rotated:
         notes.append("The file was rotated: a new one begins.")
     if told and piece.skipped:
-        notes.append(
-            f"{piece.skipped:,} bytes that came too fast were left out here. The download has them."
-        )
+        notes.append(f"{piece.skipped:,} bytes that came too fast were left out here. The download has them.")
     shown = [f'<p class="log-note">{escape(note)}</p>' for note in notes]
     offset = piece.first
     raw = piece.text.removesuffix(b"\n").split(b"\n") if piece.text else []

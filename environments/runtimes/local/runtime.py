@@ -178,6 +178,7 @@ class LocalRuntime:
 
     def enter(self, release: ReleaseSpec, program: str, entry: Entry) -> Inside:
         sandbox.refuse_root()
+        self._network(release.place).ensure()
         path = self._layout(release.place).release(release.number) / f"x{secrets.token_hex(8)}.json"
         label = self._plan(release).entered(program, entry, path)
         return Inside(sandbox.command(path), release.place, label, path)
