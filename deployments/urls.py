@@ -1,6 +1,6 @@
 from django.urls import path
 
-from deployments.views import activities, crons, environments, logs, projects, search, settings, streams
+from deployments.views import activities, crons, environments, logs, projects, routes, search, settings, streams
 
 _ENVIRONMENT = "projects/<str:project_id>/environments/<str:name>"
 _ACTIVITY = "projects/<str:project_id>/activities/<str:activity_id>"
@@ -44,6 +44,13 @@ urlpatterns = [
     path(f"{_ENVIRONMENT}/logs/<str:file>/lines", logs.environment_log, name="environment_log"),
     path(f"{_ENVIRONMENT}/logs/<str:file>/stream", logs.environment_log_stream, name="environment_log_stream"),
     path(f"{_ENVIRONMENT}/logs/<str:file>/raw", logs.environment_log_raw, name="environment_log_raw"),
+    path(f"{_ENVIRONMENT}/routes", routes.environment_routes, name="environment_routes"),
+    path(f"{_ENVIRONMENT}/domains/add", routes.domain_add, name="domain_add"),
+    path(f"{_ENVIRONMENT}/domains/<str:domain>/check", routes.domain_check, name="domain_check"),
+    path(f"{_ENVIRONMENT}/domains/<str:domain>/default", routes.domain_default, name="domain_default"),
+    path(f"{_ENVIRONMENT}/domains/<str:domain>/remove", routes.domain_remove, name="domain_remove"),
+    path(f"{_ENVIRONMENT}/certificates/add", routes.certificate_add, name="certificate_add"),
+    path(f"{_ENVIRONMENT}/certificates/<str:fingerprint>/remove", routes.certificate_remove, name="certificate_remove"),
     path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
     path(
         f"{_ENVIRONMENT}/settings/<str:section>", settings.environment_settings_save, name="environment_settings_save"

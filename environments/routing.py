@@ -55,20 +55,21 @@ def resolve(
     manifest: Manifest,
     *,
     default_host: str,
-    default_domain: str | None = None,
+    domains: Sequence[str] = (),
     production: bool = False,
     scheme: Scheme = "http",
     port: int | None = None,
 ) -> tuple[ResolvedRoute, ...]:
     """The routes of the manifest in the order of the file, with at most one for each URL.
 
-    `default_host` is the environment's generated host, `default_domain` the domain of Production, when it has one.
+    `default_host` is the environment's generated host, `domains` those of Production: the first is what {default}
+    means there, and {all} is each of them.
     Absolute hosts stay as they are on Production and are put before the generated host elsewhere. Where only http is
     served, https routes are served as http, and the redirects that would have led there are left out, as are redirects
     that lead to themselves. Raises ManifestError for hosts that DNS cannot know.
     """
-    names = _Names(default_host, default_domain if production else None, production, scheme, port)
-    kept = _one_per_url([(route, names.route(route)) for route in manifest.routes], manifest)
+    names = _Names(default_host, tuple(domains) if production else (), production, scheme, port)
+    kept = _one_per_url([(route, each) for route in manifest.routes for each in names.routes(route)], manifest)
     own = {(entry.scheme, entry.host) for entry in kept}
     hosts = {host for _, host in own}
     kept = [_resolve_targets(entry, names, hosts) for entry in kept]
@@ -82,6 +83,32 @@ def resolve(
     return resolved
 
 
+def partial_redirects(resolved: Iterable[ResolvedRoute], most: int = 200) -> dict[str, list[dict[str, Any]]]:
+    """By URL of their route, to be shown: of very many the first ones."""
+    return {
+        route.url: [
+            {"path": path, "to": each.to, "code": each.code, "regexp": each.regexp}
+            for path, each in list(route.redirects.paths.items())[:most]
+        ]
+        for route in resolved
+        if route.redirects.paths
+    }
+
+
+def aliases(resolved: Iterable[ResolvedRoute], default_host: str) -> dict[str, list[str]]:
+    """By host of a route on a domain of its own: the generated hosts that go on meaning the same."""
+    found: dict[str, list[str]] = {}
+    seen = set()
+    for route in resolved:
+        pattern = route.original_url.partition("://")[2].partition("/")[0]
+        generated = pattern.replace("{default}", default_host).replace("{all}", default_host)
+        if generated not in (pattern, route.host) and (generated, route.host) not in seen:
+            seen.add((generated, route.host))
+            if all(generated not in others for others in found.values()):
+                found.setdefault(route.host, []).append(generated)
+    return found
+
+
 def platform_routes(resolved: Iterable[ResolvedRoute]) -> dict[str, Any]:
     """PLATFORM_ROUTES: by URL, without partial redirects."""
     return {route.url: _platform_route(route) for route in resolved}
@@ -90,13 +117,13 @@ def platform_routes(resolved: Iterable[ResolvedRoute]) -> dict[str, Any]:
 @dataclass(frozen=True)
 class _Names:
     default_host: str
-    domain: str | None
+    domains: tuple[str, ...]
     production: bool
     scheme: Scheme
     port: int | None
 
-    def host(self, pattern: str) -> str:
-        base = self.domain or self.default_host
+    def host(self, pattern: str, domain: str = "") -> str:
+        base = domain or (self.domains[0] if self.domains else self.default_host)
         host = pattern.replace("{default}", base).replace("{all}", base)
         if host == pattern and not self.production:
             host = f"{pattern}.{self.default_host}"
@@ -111,10 +138,14 @@ class _Names:
         suffix = f":{port}" if port and port != _PORTS[scheme] else ""
         return f"{scheme}://{host}{suffix}{rest}"
 
-    def route(self, route: Route) -> ResolvedRoute:
+    def routes(self, route: Route) -> list[ResolvedRoute]:
+        domains = self.domains if "{all}" in route.url else self.domains[:1]
+        return [self.route(route, domain) for domain in domains or ("",)]
+
+    def route(self, route: Route, domain: str) -> ResolvedRoute:
         asked, _, rest = route.url.partition("://")
         pattern, _, path = rest.partition("/")
-        scheme, host = self.served_as(asked), self.host(pattern)
+        scheme, host = self.served_as(asked), self.host(pattern, domain)
         kind: Any = route.type
         return ResolvedRoute(
             url=self.url(scheme, host, f"/{path}"),

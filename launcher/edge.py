@@ -5,6 +5,7 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.errors import Refused
@@ -33,9 +34,10 @@ def parse_proxies(text: str) -> list[str]:
         ) from error
 
 
-def host_pattern(domain: str) -> str:
-    """The hosts that may name a symlink: labels of our own grammar before the base domain, and nothing else."""
-    return rf"\A(?:[a-z0-9-]{{1,63}}\.){{1,12}}{re.escape(domain).replace('/', '')}(?::[0-9]{{1,5}})?\z"
+def host_pattern(domain: str = "") -> str:
+    """The hosts that may name a symlink: labels of our own grammar before the domain, or any of such labels alone."""
+    end = re.escape(domain).replace("/", "") if domain else "[a-z0-9-]{1,63}"
+    return rf"\A(?:[a-z0-9-]{{1,63}}\.){{1,12}}{end}(?::[0-9]{{1,5}})?\z"
 
 
 def write_pages(source: Path, folder: Path) -> str:
@@ -47,29 +49,60 @@ def write_pages(source: Path, folder: Path) -> str:
         (folder / page.name).write_text(text)
         for style in re.findall(r"<style>(.*?)</style>", text, re.DOTALL):
             hashes.add("'sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() + "'")
-    return (
-        f"default-src 'none'; style-src {' '.join(sorted(hashes))}; frame-ancestors 'none'; base-uri 'none'"
-    )
+    return f"default-src 'none'; style-src {' '.join(sorted(hashes))}; frame-ancestors 'none'; base-uri 'none'"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """The edge's own end of TLS. Certificates come as they are asked for: the portal says for which names, and has the
+    ones that people uploaded; the others are obtained by ACME, or made by a small authority of our own."""
+
+    port: int
+    public_port: int  # which visitors see
+    kind: str  # "acme" or "internal"
+    token: str  # tells the portal that it is the edge who asks
+    directory: str = ""
+    email: str = ""
+    authorities: str = ""  # a PEM file of more authorities that the ACME server may have its certificate from
 
 
 def caddyfile(
-    layout: Layout, *, port: int, domain: str, scheme: str, pages: Path, policy: str, proxies: Sequence[str] = ()
+    layout: Layout,
+    *,
+    port: int,
+    domain: str,
+    scheme: str,
+    pages: Path,
+    policy: str,
+    proxies: Sequence[str] = (),
+    tls: Tls | None = None,
 ) -> str:
-    """`scheme` is what visitors use: with https, TLS ends at a proxy in front, and only the edge knows to say so.
-    `proxies` are address ranges that such proxies connect from."""
-    visitor = "\n\t\t\t".join(_visitor(proxies))
-    hosts = " ".join(dict.fromkeys([domain, "localhost", "127.0.0.1", "::1"]))
+    """`scheme` is what visitors use: with https and without `tls`, TLS ends at a proxy in front, and only the edge
+    knows to say so. `proxies` are address ranges that such proxies connect from."""
+    parts = [_options(layout, port, tls), _sites(layout, domain, pages, policy, proxies)]
+    if tls is None:
+        parts.append(f":{port} {{\n\timport sites {scheme}\n}}\n")
+    else:
+        parts.append(f":{port} {{\n{_to_https(domain, tls)}\timport sites http\n}}\n")
+        parts.append(f":{tls.port} {{\n{_certificates(port, tls)}\timport sites https\n}}\n")
+    return "\n".join(parts)
+
+
+def _options(layout: Layout, port: int, tls: Tls | None) -> str:
     return f"""\
 # Written by ./slipway at each start.
 {{
 	admin off
-	auto_https off
+	auto_https {"disable_redirects" if tls else "off"}
 	grace_period 3s
 	log {{
 		level WARN
+		# Strangers ask for names that there are none of, and Caddy calls each time an error that the portal says so.
+		exclude tls.handshake
 	}}
+{_tls_options(layout, port, tls) if tls else ""}\
 	servers {{
-		protocols h1
+		protocols {"h1 h2" if tls else "h1"}
 		max_header_size 65536
 		timeouts {{
 			read_header 15s
@@ -77,8 +110,60 @@ def caddyfile(
 		}}
 	}}
 }}
+"""
 
-:{port} {{
+
+def _tls_options(layout: Layout, port: int, tls: Tls) -> str:
+    given = [("email", tls.email), ("acme_ca", tls.directory), ("acme_ca_root", tls.authorities)]
+    return f"""\
+	http_port {port}
+	https_port {tls.port}
+	skip_install_trust
+	storage file_system {{
+		root {layout.certificates}
+	}}
+	on_demand_tls {{
+		ask http://127.0.0.1:{port}/-/edge/allowed?token={tls.token}
+		interval 1m
+		burst 20
+	}}
+""" + "".join(f"\t{name} {_quoted(value)}\n" for name, value in given if value and tls.kind == "acme")
+
+
+def _certificates(port: int, tls: Tls) -> str:
+    issuer = "\t\tissuer internal\n" if tls.kind == "internal" else ""
+    return f"""\
+	tls {{
+		on_demand
+		get_certificate http http://127.0.0.1:{port}/-/edge/certificate?token={tls.token}
+{issuer}\
+	}}
+"""
+
+
+def _to_https(domain: str, tls: Tls) -> str:
+    """The portal is for https alone. What the edge itself asks it comes by http, from this machine."""
+    suffix = "" if tls.public_port == 443 else f":{tls.public_port}"
+    return f"""\
+	@insecure {{
+		host {domain}
+		not path /-/edge/*
+	}}
+	redir @insecure https://{domain}{suffix}{{uri}} 308
+"""
+
+
+def _quoted(value: str) -> str:
+    if re.search(r"[`\s]", value):
+        raise Refused(f"{value!r} cannot be written into the edge's configuration")
+    return f"`{value}`"
+
+
+def _sites(layout: Layout, domain: str, pages: Path, policy: str, proxies: Sequence[str]) -> str:
+    visitor = "\n\t\t\t".join(_visitor(proxies))
+    hosts = " ".join(dict.fromkeys([domain, "localhost", "127.0.0.1", "::1"]))
+    return f"""\
+(sites) {{
 	# Only Slipway itself may say these to an environment or to the portal.
 	request_header -X-Slipway-*
 
@@ -92,7 +177,7 @@ def caddyfile(
 	handle @portal {{
 		reverse_proxy unix/{layout.web_socket} {{
 			flush_interval -1
-			header_up X-Forwarded-Proto {scheme}
+			header_up X-Forwarded-Proto {{args.0}}
 			{visitor}
 			# A restart of the portal is a short wait, not an error.
 			lb_try_duration 5s
@@ -106,17 +191,19 @@ def caddyfile(
 	# What may become part of a path: labels of letters, digits and hyphens before the base domain.
 	@environment header_regexp Host {host_pattern(domain)}
 	handle @environment {{
-		# Relative to where the edge runs: a Unix socket's path has at most 107 bytes, and a host may need most of them.
-		reverse_proxy unix/{{http.request.host}} {{
-			flush_interval -1
-			header_up X-Forwarded-Proto {scheme}
-			{visitor}
-			transport http {{
-				# A kept connection would go on answering from the release before the switch.
-				keepalive off
-				dial_timeout 2s
-			}}
+		import site {{args.0}}
+	}}
+
+	# Projects' own domains: of the same letters, and served only where a link of that name was made.
+	@domain {{
+		header_regexp Host {host_pattern()}
+		file {{
+			root {layout.edge}
+			try_files /{{http.request.host}}
 		}}
+	}}
+	handle @domain {{
+		import site {{args.0}}
 	}}
 
 	handle {{
@@ -140,7 +227,7 @@ def caddyfile(
 			}}
 		}}
 		@published {{
-			header_regexp Host {host_pattern(domain)}
+			header_regexp Host {host_pattern()}
 			file {{
 				root {layout.edge}
 				try_files /{{http.request.host}}
@@ -158,6 +245,20 @@ def caddyfile(
 			file_server {{
 				status 404
 			}}
+		}}
+	}}
+}}
+
+(site) {{
+	# Relative to where the edge runs: a Unix socket's path has at most 107 bytes, and a host may need most of them.
+	reverse_proxy unix/{{http.request.host}} {{
+		flush_interval -1
+		header_up X-Forwarded-Proto {{args.0}}
+		{visitor}
+		transport http {{
+			# A kept connection would go on answering from the release before the switch.
+			keepalive off
+			dial_timeout 2s
 		}}
 	}}
 }}

@@ -73,6 +73,15 @@ class Layout:
         return self.root / "edge"
 
     @property
+    def certificates(self) -> Path:
+        """Certificates that the edge obtained, their keys, and its account."""
+        return self.root / "certificates"
+
+    @property
+    def edge_token(self) -> Path:
+        return self.secrets / "edge.token"
+
+    @property
     def static(self) -> Path:
         return self.root / "static"
 
@@ -118,7 +127,7 @@ class Layout:
 
     def make(self) -> None:
         """Create the folders that a start needs; called as the user that runs Slipway."""
-        private = [self.secrets, self.run, self.web_socket.parent]
+        private = [self.secrets, self.run, self.web_socket.parent, self.certificates]
         for folder in [*private, self.logs, self.cache, self.edge, self.static, self.supervisor_programs]:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         for folder in private:

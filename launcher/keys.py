@@ -19,6 +19,7 @@ def ensure(layout: Layout) -> None:
         )
     _write(layout.secrets / "django.key", secrets.token_urlsafe(64))
     _write(layout.secrets / "fields.keys", base64.urlsafe_b64encode(os.urandom(32)).decode())
+    _write(layout.edge_token, secrets.token_urlsafe(32))
     if not layout.ssh_host_key.exists():
         _make_host_key(layout.ssh_host_key)
 

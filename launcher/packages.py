@@ -87,6 +87,7 @@ TEST = [
     Package("fonts-jetbrains-mono"),
     Package("openssh-server", "/usr/sbin/sshd"),
     Package("curl", "curl"),
+    Package("pebble", "pebble"),
 ]
 
 

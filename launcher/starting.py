@@ -57,8 +57,13 @@ def plan(checkout_folder: Path, user: RunUser, layout: Layout) -> Plan:
     stopping.clear_leftovers(layout, user)
     ports.check(settings.port, "SLIPWAY_PORT")
     ports.check(settings.ssh_port, "SLIPWAY_SSH_PORT")
-    if settings.port == settings.ssh_port:
-        raise Refused(f"SLIPWAY_PORT and SLIPWAY_SSH_PORT are both {settings.port}; they must differ")
+    if settings.https_port:
+        ports.check(settings.https_port, "SLIPWAY_HTTPS_PORT")
+    used = [settings.port, settings.ssh_port, *([settings.https_port] if settings.https_port else [])]
+    if len(set(used)) < len(used):
+        raise Refused(
+            f"SLIPWAY_PORT, SLIPWAY_SSH_PORT and SLIPWAY_HTTPS_PORT must differ; they are {', '.join(map(str, used))}"
+        )
     network.open_tun(user)
     code = checkout.place(checkout_folder, layout, user)
     group = cgroups.create(layout.instance, user)
@@ -117,6 +122,7 @@ def _configure(plan: Plan, python: Path) -> None:
         pages=pages,
         policy=policy,
         proxies=settings.proxies,
+        tls=settings.tls(layout.edge_token.read_text().strip()),
     )
     _write(layout.run / "Caddyfile", text)
     _write(layout.run / "redis.conf", supervisord.redis_config(layout))

@@ -68,6 +68,16 @@ class Home:
         return self.root / "edge"
 
     @property
+    def certificates(self) -> Path:
+        """What the edge obtained by itself, as Caddy stores it."""
+        return self.root / "certificates"
+
+    @property
+    def edge_token(self) -> Path:
+        """What the edge shows when it asks the portal about certificates."""
+        return self.secrets / "edge.token"
+
+    @property
     def static(self) -> Path:
         return self.root / "static"
 

@@ -17,8 +17,11 @@ SLIPWAY_PORT = env.int("SLIPWAY_PORT", 8000)
 SLIPWAY_SSH_PORT = env.int("SLIPWAY_SSH_PORT", 2222)
 BASE_DOMAIN = env.str("SLIPWAY_BASE_DOMAIN", "localhost")
 # What people see and copy; a proxy or a port mapping in front may make it differ from the port above.
-PUBLIC_SCHEME = env.str("SLIPWAY_SCHEME", "http")
-PUBLIC_PORT = env.int("SLIPWAY_PUBLIC_PORT", SLIPWAY_PORT)
+HTTPS_PORT = env.int("SLIPWAY_HTTPS_PORT", 0)  # 0: the edge does not speak TLS
+PUBLIC_SCHEME = env.str("SLIPWAY_SCHEME", "https" if HTTPS_PORT else "http")
+PUBLIC_PORT = env.int("SLIPWAY_PUBLIC_PORT", HTTPS_PORT or SLIPWAY_PORT)
+PUBLIC_ADDRESSES = env.str("SLIPWAY_PUBLIC_ADDRESSES", "").replace(",", " ").split()  # where domains must lead
+DNS_SERVERS = env.str("SLIPWAY_DNS_SERVERS", "")  # "192.0.2.53:53"; empty: those of the machine
 PUBLIC_SSH_PORT = env.int("SLIPWAY_PUBLIC_SSH_PORT", SLIPWAY_SSH_PORT)
 _DEFAULT_PORT = {"http": 80, "https": 443}[PUBLIC_SCHEME]
 PORT_SUFFIX = "" if PUBLIC_PORT == _DEFAULT_PORT else f":{PUBLIC_PORT}"

@@ -1,7 +1,6 @@
 """A push, an activation, a redeployment: check, build, provide services, start beside, hooks, probe, switch, drain."""
 
 import shutil
-from collections.abc import Sequence
 from functools import partial
 
 from django.conf import settings
@@ -90,7 +89,9 @@ def _check(context: Context, deployment: Deployment) -> str | None:
         raise ManifestError(errors)
     for problem in [*manifest.warnings, *warnings]:
         context.log.line(f"{YELLOW}warning: {problem}{PLAIN}")
-    _check_hosts(environment, deployment.hosts)
+    for host in deployment.unreachable:
+        context.log.line(f"{YELLOW}warning: {host}{PLAIN}")
+    _check_hosts(environment, deployment)
     if not _deploys(context):
         context.outcome = f"{environment.title} is inactive: there is nothing to deploy. Activate it to see it run."
         return None
@@ -100,12 +101,12 @@ def _check(context: Context, deployment: Deployment) -> str | None:
     return None
 
 
-def _check_hosts(environment: Environment, hosts: Sequence[str]) -> None:
-    for host in hosts:
+def _check_hosts(environment: Environment, deployment: Deployment) -> None:
+    for host in [*deployment.hosts, *(route.host for route in deployment.routes)]:
         own = host == environment.host or host.endswith(f".{environment.host}")
         if not own and names.is_reserved(host, settings.BASE_DOMAIN):
             raise Failure("host-reserved", f"The host {host} of a route belongs to Slipway or another environment.")
-    taken = Host.objects.filter(name__in=hosts).exclude(environment=environment).first()
+    taken = Host.objects.filter(name__in=deployment.hosts).exclude(environment=environment).first()
     if taken is not None:
         raise Failure("host-taken", f"The host {taken.name} of a route is served for another environment already.")
 

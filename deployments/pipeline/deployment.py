@@ -16,6 +16,7 @@ from deployments.pipeline import quieting, specs
 from deployments.pipeline.context import Context
 from deployments.pipeline.failures import Failure
 from environments import repositories, slugs
+from environments.backing import fitness
 from environments.manifest import Manifest
 from environments.models import Environment
 from environments.routing import ResolvedRoute
@@ -51,6 +52,20 @@ class Deployment:
     @cached_property
     def routes(self) -> tuple[ResolvedRoute, ...]:
         return specs.routes_of(self.environment, self.manifest)
+
+    @cached_property
+    def route_warnings(self) -> list[str]:
+        """What routes.yaml asks for and does not get."""
+        _, warnings = fitness.examine(self.manifest, self.context.runtime)
+        own = [problem for problem in [*self.manifest.warnings, *warnings] if problem.file.endswith("routes.yaml")]
+        return [str(problem) for problem in own] + self.unreachable
+
+    @property
+    def unreachable(self) -> list[str]:
+        """Hosts of routes that nobody can come by, and why."""
+        named = dict.fromkeys(route.host for route in self.routes if not route.wildcard)
+        remedy = "is no domain of this project, so it is not served. Add it on the Routes page of Production."
+        return [f"{host} {remedy}" for host in named if host not in self.hosts]
 
     @cached_property
     def hosts(self) -> list[str]:

@@ -18,7 +18,7 @@ from deployments.pipeline.failures import Failure
 from environments import edge, marks
 from environments.manifest import App
 from environments.models import Environment, Host
-from environments.routing import platform_routes
+from environments.routing import partial_redirects, platform_routes
 from environments.runtimes.base import RuntimeFailure
 
 _PORTS = range(20000, 32000)  # below the range the kernel hands out for outgoing connections
@@ -141,6 +141,8 @@ def _record(context: Context, deployment: Deployment) -> Release:
                 "apps": {app.name: app.public_config(build=False) for app in deployment.manifest.apps},
                 "services": {name: each.model_dump(mode="json") for name, each in deployment.manifest.services.items()},
                 "routes": platform_routes(deployment.routes),
+                "redirects": partial_redirects(deployment.routes),
+                "route_warnings": deployment.route_warnings,
                 "replaces": deployment.replaces,
             },
         )

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from deployments.models import Release
 from environments import repositories, routing, variables
+from environments.actions import hosts
 from environments.backing import engine_for
 from environments.manifest import App, Manifest, Relationship, Worker, load
 from environments.models import Environment, Service
@@ -34,6 +35,7 @@ def routes_of(environment: Environment, manifest: Manifest) -> tuple[ResolvedRou
     return routing.resolve(
         manifest,
         default_host=environment.host,
+        domains=hosts.domain_names(environment),
         production=environment.environment_type is EnvironmentType.PRODUCTION,
         scheme=settings.PUBLIC_SCHEME,
         port=settings.PUBLIC_PORT,
@@ -42,7 +44,11 @@ def routes_of(environment: Environment, manifest: Manifest) -> tuple[ResolvedRou
 
 def hosts_of(environment: Environment, routes: Sequence[ResolvedRoute]) -> list[str]:
     """Every host that the edge is to serve, the environment's own one first; only such as are named in full."""
-    return list(dict.fromkeys([environment.host, *(route.host for route in routes if not route.wildcard)]))
+    named = [route.host for route in routes if not route.wildcard]
+    more = [alias for each in routing.aliases(routes, environment.host).values() for alias in each]
+    more = [alias for alias in more if not alias.startswith("*.")]
+    found = list(dict.fromkeys([environment.host, *named, *more]))
+    return hosts.reachable(environment, found, hosts.domain_names(environment))
 
 
 def _own_hosts(environment: Environment, routes: Sequence[ResolvedRoute]) -> dict[str, str]:
@@ -86,6 +92,7 @@ def release_spec(release: Release, manifest: Manifest | None = None) -> ReleaseS
         hosts=_own_hosts(environment, making.routes),
         public=environment.is_public,
         portal_url=settings.PUBLIC_URL,
+        aliases=routing.aliases(making.routes, environment.host),
     )
 
 

@@ -17,6 +17,7 @@ TABS = (
     Tab("environment", "Overview"),
     Tab("environment_crons", "Crons & workers"),
     Tab("environment_logs", "Logs"),
+    Tab("environment_routes", "Routes"),
     Tab("environment_settings", "Settings"),
 )
 

@@ -34,11 +34,11 @@ def test_without_a_file_the_default_host_reaches_the_app() -> None:
 
 def test_default_is_the_domain_on_production_only() -> None:
     routes = f"https://{{default}}/: {APP}\nhttps://www.{{default}}/: {{type: redirect, to: 'https://{{default}}/'}}\n"
-    production = where(routes, production=True, default_domain="shop.example.com", port=None)
+    production = where(routes, production=True, domains=["shop.example.com"], port=None)
     assert list(production) == ["http://shop.example.com/", "http://www.shop.example.com/"]
     assert production["http://www.shop.example.com/"].to == "http://shop.example.com/"
     assert list(where(routes, production=True, port=80)) == [f"http://{HOST}/", f"http://www.{HOST}/"]
-    elsewhere = where(routes, default_domain="shop.example.com")
+    elsewhere = where(routes, domains=["shop.example.com"])
     assert list(elsewhere) == [f"{BASE}/", f"http://www.{HOST}:8000/"]
 
 

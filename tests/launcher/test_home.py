@@ -26,7 +26,7 @@ def test_paths_are_those_of_the_portal() -> None:
     ours, theirs = Layout(Path("/h"), Path("/h")), Home(Path("/h"))
     for name in (
         *("database", "secrets", "run", "logs", "supervisor_socket", "supervisor_programs", "redis_socket"),
-        *("web_socket", "hook_socket", "ssh_host_key", "edge", "static"),
+        *("web_socket", "hook_socket", "ssh_host_key", "edge", "static", "certificates", "edge_token"),
     ):
         assert getattr(ours, name) == getattr(theirs, name), name
 

@@ -101,6 +101,14 @@ def on_log(world: World) -> list[Any]:
     return [*on_active(world), "app.app"]
 
 
+def on_certificate(world: World) -> list[Any]:
+    return [*on_active(world), "0" * 64]
+
+
+def on_domain(world: World) -> list[Any]:
+    return [*on_active(world), "shop.example"]
+
+
 def on_general(world: World) -> list[Any]:
     return [*on_project(world), "general"]
 
@@ -168,6 +176,16 @@ DOORS = [
     Door("worker_restart", PUSH, on_worker, "POST"),
     Door("project_settings", IN_PROJECT, on_project),
     Door("project_settings_save", OWNERS, on_general, "POST", lambda world: {"title": "x"}, refused=403),
+    Door("environment_routes", SEE, on_active),
+    Door("domain_check", set(), on_domain, refused=404),
+    Door("domain_add", OPERATE, on_active, "POST", lambda world: {"domain": "not a domain"}),
+    Door("domain_default", OPERATE, on_domain, "POST"),
+    Door("domain_remove", set(), on_domain, refused=404),
+    Door("domain_remove", OPERATE, on_domain, "POST"),
+    Door("certificate_add", OPERATE, on_active, "POST", lambda world: {"chain": "x", "key": "y"}),
+    Door("certificate_remove", OPERATE, on_certificate, "POST"),
+    Door("edge_allowed", set(), refused=404),
+    Door("edge_certificate", set(), refused=404),
     Door("visit_start", SEE, data=lambda world: {"environment": world.environment.pk, "to": "/"}),
     Door("visit_enter", set()),
     Door("visit_login", set()),
@@ -248,12 +266,14 @@ def expected(door: Door, role: str) -> str:
         return "in"
     if door.name.startswith("visit_") and door.name != "visit_start":
         return "refused"
+    if door.name.startswith("edge_"):
+        return "hidden"
     if role == "anonymous":
         return "sign in"
     takes_environment = (
         door.arguments
         in (on_environment, on_active, on_title, on_http_access, on_failed, on_running, on_cron, on_run, on_worker)
-        or door.name == "visit_start"
+        or door.name.startswith(("visit_start", "domain_", "certificate_"))
     )
     if role == "stranger" or (role == "nobody" and takes_environment) or door.refused == 404:
         return "hidden"

@@ -6,7 +6,8 @@ from django.conf import settings as django_settings
 from deployments import state
 from deployments.enums import Fault, Kind, State, StepState
 from deployments.models import Release
-from environments.models import Environment, Host, Service
+from environments import edge
+from environments.models import Domain, Environment, Host, Service
 from tests.deployments.engine import APP, FILES, Engine, log_of, steps_of
 
 SERVICES = {
@@ -277,6 +278,28 @@ def test_the_generated_host_of_another_environment_cannot_be_taken(engine: Engin
     activity = engine.run(engine.ask(Kind.ACTIVATE, production, commit=commit))
     assert (activity.state, activity.error_id) == (State.FAILED, "host-reserved")
     assert not Host.objects.exists()
+
+
+def test_production_answers_at_its_domains_and_at_its_generated_host(engine: Engine) -> None:
+    production = engine.project.environments.get(branch="production")
+    routes = """
+"http://{default}/": {type: upstream, upstream: "app:http", redirects: {paths: {"/old": {to: "/new"}}}}
+"http://www.{default}/": {type: redirect, to: "http://{default}/"}
+"http://elsewhere.example/": {type: upstream, upstream: "app:http"}
+"""
+    commit = engine.commit(FILES | {".platform/routes.yaml": routes}, "production")
+    Domain.objects.create(project=engine.project, name="shop.example", is_default=True)
+    activity = engine.run(engine.ask(Kind.ACTIVATE, production, commit=commit))
+    assert activity.state == State.SUCCEEDED, activity.outcome
+    generated = {production.host, f"www.{production.host}"}
+    assert set(Host.objects.values_list("name", flat=True)) == {"shop.example", "www.shop.example", *generated}
+    served = edge.hosts_on(django_settings.HOME.sockets(production.pk))
+    assert set(served) == {"shop.example", "www.shop.example", *generated}
+    assert "elsewhere.example is no domain of this project" in log_of(activity)
+    kept = Release.objects.get(environment=production).configuration
+    assert any("elsewhere.example" in warning for warning in kept["route_warnings"])
+    assert [each["path"] for url, found in kept["redirects"].items() for each in found if "shop" in url] == ["/old"]
+    assert "http://shop.example" in " ".join(kept["routes"])
 
 
 def test_secrets_of_the_project_and_of_builds_are_hidden_in_the_log(engine: Engine, settings: Any) -> None:
