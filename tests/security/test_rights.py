@@ -270,11 +270,17 @@ def expected(door: Door, role: str) -> str:
         return "hidden"
     if role == "anonymous":
         return "sign in"
-    takes_environment = (
-        door.arguments
-        in (on_environment, on_active, on_title, on_http_access, on_failed, on_running, on_cron, on_run, on_worker)
-        or door.name.startswith(("visit_start", "domain_", "certificate_"))
-    )
+    takes_environment = door.arguments in (
+        on_environment,
+        on_active,
+        on_title,
+        on_http_access,
+        on_failed,
+        on_running,
+        on_cron,
+        on_run,
+        on_worker,
+    ) or door.name.startswith(("visit_start", "domain_", "certificate_"))
     if role == "stranger" or (role == "nobody" and takes_environment) or door.refused == 404:
         return "hidden"
     return "refused"
