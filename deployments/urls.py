@@ -1,6 +1,17 @@
 from django.urls import path
 
-from deployments.views import activities, crons, environments, logs, projects, routes, search, settings, streams
+from deployments.views import (
+    activities,
+    crons,
+    environments,
+    health,
+    logs,
+    projects,
+    routes,
+    search,
+    settings,
+    streams,
+)
 
 _ENVIRONMENT = "projects/<str:project_id>/environments/<str:name>"
 _ACTIVITY = "projects/<str:project_id>/activities/<str:activity_id>"
@@ -29,6 +40,8 @@ urlpatterns = [
     path(f"{_ENVIRONMENT}/redeploy", environments.environment_redeploy, name="environment_redeploy"),
     path(f"{_ENVIRONMENT}/deactivate", environments.environment_deactivate, name="environment_deactivate"),
     path(f"{_ENVIRONMENT}/delete", environments.environment_delete, name="environment_delete"),
+    path(f"{_ENVIRONMENT}/health", health.environment_health, name="environment_health"),
+    path(f"{_ENVIRONMENT}/health/card", health.environment_health_card, name="environment_health_card"),
     path(f"{_ENVIRONMENT}/pause", environments.environment_pause, name="environment_pause"),
     path(f"{_ENVIRONMENT}/resume", environments.environment_resume, name="environment_resume"),
     path(f"{_ENVIRONMENT}/branch", environments.environment_branch, name="environment_branch"),

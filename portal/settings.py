@@ -254,6 +254,7 @@ PUSH_MEMORY = env.int("SLIPWAY_PUSH_MEMORY", 4 * 1024**3)
 LOG_MAX_BYTES = env.int("SLIPWAY_LOG_MAX_BYTES", 16 * 1024**2)
 APP_MEMORY = env.int("SLIPWAY_APP_MEMORY", 1024**3)
 BUILD_MEMORY = env.int("SLIPWAY_BUILD_MEMORY", 4 * 1024**3)
+DISK_RESERVE = env.int("SLIPWAY_DISK_RESERVE", 512 * 1024**2)  # of the disk under SLIPWAY_HOME, for what runs already
 BUILD_DISK = env.int("SLIPWAY_BUILD_DISK", 8 * 1024**3)
 # Variables for builds alone, such as those of a package registry: a JSON object.
 BUILD_ENVIRONMENT: dict[str, str] = {key: str(value) for key, value in env.json("SLIPWAY_BUILD_ENV", {}).items()}

@@ -20,8 +20,11 @@ from portal.permissions import Permission
 WAKING = (Kind.RESUME, Kind.ACTIVATE, Kind.REDEPLOY, Kind.PUSH)
 
 
-def pause(environment: Environment, *, by: User | None, address: str = "") -> Activity:
-    """Stop what runs until somebody comes. `by` None: because it is idle. Raises Conflict when that is not possible."""
+def pause(environment: Environment, *, by: User | None, because: str = "", address: str = "") -> Activity:
+    """Stop what runs until somebody comes. `because`: "idle" or "disk", when Slipway asks.
+
+    Raises Missing or Denied by the role, Conflict when that is not possible.
+    """
     with transaction.atomic():
         project = Project.objects.select_for_update().get(pk=environment.project_id)
         if by is not None:
@@ -32,7 +35,7 @@ def pause(environment: Environment, *, by: User | None, address: str = "") -> Ac
             project=project,
             environment=environment,
             by=by,
-            parameters={} if by else {"idle": True},
+            parameters={"because": because} if because else {},
             address=address,
         )
 

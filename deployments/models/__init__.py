@@ -2,11 +2,26 @@ from deployments.models.activity import Activity
 from deployments.models.backup import Backup
 from deployments.models.backup_plan import BackupPlan
 from deployments.models.cron_run import CronRun
+from deployments.models.health import Health
 from deployments.models.log_chunk import LogChunk
 from deployments.models.push import Push
 from deployments.models.release import Release
 from deployments.models.round import Round
+from deployments.models.sample import Sample
 from deployments.models.ssh_session import SSHSession
 from deployments.models.step import Step
 
-__all__ = ["Activity", "Backup", "BackupPlan", "CronRun", "LogChunk", "Push", "Release", "Round", "SSHSession", "Step"]
+__all__ = [
+    "Activity",
+    "Backup",
+    "BackupPlan",
+    "CronRun",
+    "Health",
+    "LogChunk",
+    "Push",
+    "Release",
+    "Round",
+    "SSHSession",
+    "Sample",
+    "Step",
+]

@@ -7,8 +7,8 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from deployments.enums import Kind
-from deployments.models import Activity, Release
-from deployments.pipeline import building, copying, deactivate, pause, provisioning, quieting, releasing, specs
+from deployments.models import Activity, Health, Release
+from deployments.pipeline import building, copying, deactivate, disks, pause, provisioning, quieting, releasing, specs
 from deployments.pipeline.context import FAINT, PLAIN, YELLOW, Context, Part, Procedure
 from deployments.pipeline.deployment import Deployment
 from deployments.pipeline.failures import Failure
@@ -84,6 +84,9 @@ def _check(context: Context, deployment: Deployment) -> str | None:
     commit, environment = deployment.commit, context.environment
     _introduce(context, deployment)
     manifest = deployment.manifest
+    if _deploys(context):
+        disks.check_host()
+        _warn_of_disks(context)
     errors, warnings = fitness.examine(manifest, context.runtime)
     if errors:
         raise ManifestError(errors)
@@ -99,6 +102,16 @@ def _check(context: Context, deployment: Deployment) -> str | None:
     deployment.checked = True
     context.log.line(f"{FAINT}{commit.sha[:7]} {commit.subject} ({commit.author}){PLAIN}")
     return None
+
+
+def _warn_of_disks(context: Context) -> None:
+    row = Health.objects.filter(environment=context.environment).first()
+    for volume in row.full(disks.WARN) if row else ():
+        share = f"{100 * volume['bytes'] / volume['limit']:.0f} %"
+        words = (
+            f"warning: {volume['name']} uses {share} of its disk. Free some, or give it more by `disk` in the files."
+        )
+        context.log.line(f"{YELLOW}{words}{PLAIN}")
 
 
 def _check_hosts(environment: Environment, deployment: Deployment) -> None:

@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 from deployments import live, state
 from deployments.enums import Kind, StepState
 from deployments.models import Activity, Release
-from deployments.pipeline import specs
+from deployments.pipeline import idling, specs
 from deployments.pipeline.context import Context, Part, Procedure
 from environments import edge
 from environments.models import Environment, Host
@@ -25,6 +25,9 @@ def _parts(context: Context) -> list[Part]:
 
 def _park(context: Context) -> str | None:
     environment = context.environment
+    if context.activity.parameters.get("because") == "idle" and not idling.is_still_due(environment, context.runtime):
+        context.outcome = f"{environment.title} was used meanwhile: it stays awake."
+        return "in use"
     hosts = list(Host.objects.filter(environment=environment).values_list("name", flat=True))
     with state.fenced(context.activity):
         Environment.objects.filter(pk=environment.pk).update(paused_at=Now())

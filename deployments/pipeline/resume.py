@@ -5,7 +5,7 @@ from django.conf import settings
 from deployments import live, state
 from deployments.enums import StepState
 from deployments.models import Activity, Release
-from deployments.pipeline import pause, specs
+from deployments.pipeline import disks, pause, specs
 from deployments.pipeline.context import GREEN, Context, Part, Procedure
 from deployments.pipeline.failures import Failure
 from environments import edge
@@ -50,6 +50,7 @@ def _awake(context: Context) -> str | None:
 
 
 def _services(context: Context) -> str | None:
+    disks.check_host()
     for service in specs.service_specs(context.environment).values():
         context.check()
         context.runtime.provision(service, context.watch())

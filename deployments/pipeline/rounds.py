@@ -12,7 +12,7 @@ from datetime import timedelta
 from django.db.models.functions import Now
 
 from deployments.models import Round
-from deployments.pipeline import crons, removing
+from deployments.pipeline import crons, disks, idling, removing, watching
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,12 @@ ROUNDS: tuple[Due, ...] = (
     Due("removals", 60, removing.carry_out),
     Due("crons", 10, crons.take_in_all),
     Due("cron-history", 3600, crons.prune),
+    Due("health", 60, watching.health),
+    Due("samples", 60, watching.measure),
+    Due("samples-thinned", 3600, watching.thin),
+    Due("idle", 60, idling.pause_idle),
+    Due("disks-weighed", 600, disks.weigh),
+    Due("disks", 60, disks.look),
 )
 
 

@@ -58,6 +58,16 @@ def ago(value: datetime | None, style: str = "") -> SafeString | str:
 
 
 @register.filter
+def until(value: datetime) -> SafeString:
+    """A `<time>` that says how long something is ahead: "in 20 min", with the exact instant on hover."""
+    left = (value - timezone.now()).total_seconds()
+    words = "within a minute" if left < 60 else f"in {relative(left)}"
+    exact = value.astimezone(UTC)
+    said = exact.strftime("%-d %B %Y, %H:%M:%S UTC")
+    return format_html('<time datetime="{}" title="{}">{}</time>', exact.isoformat(timespec="seconds"), said, words)
+
+
+@register.filter
 def duration(seconds: float | None) -> str:
     """Seconds as people read them: "0.2 s", "34 s", "2 min 5 s", "1 h 10 min"."""
     if seconds is None:

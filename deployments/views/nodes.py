@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.urls import reverse
 
 from deployments.enums import Kind, State
-from deployments.models import Activity, Release
+from deployments.models import Activity, Health, Release
 from environments import access, drift
 from environments.models import Environment
 from portal.enums import EnvironmentType
@@ -43,6 +43,7 @@ class Node:
     open_kind: str | None = None
     open_state: str | None = None
     last_state: str | None = None
+    health_state: str | None = None  # see models.Health; None: never looked at
     depth: int = 0
     ahead: int | None = None  # commits that the parent lacks; None when unknown or out of date
     behind: int | None = None
@@ -75,7 +76,13 @@ class Node:
             return "inactive"
         if self.environment.is_paused:
             return "paused"
+        if self.is_unhealthy:
+            return "failed"
         return "succeeded" if self.live_number else "attention"
+
+    @property
+    def is_unhealthy(self) -> bool:
+        return self.health_state == Health.State.UNHEALTHY and self.live_number is not None
 
     @property
     def words(self) -> str:
@@ -93,11 +100,15 @@ class Node:
             return "inactive"
         if self.environment.is_paused:
             return f"paused{serves}"
+        if self.is_unhealthy:
+            return f"unhealthy{serves}"
         return f"live, v{self.live_number}" if self.live_number else "nothing deployed yet"
 
     @property
     def note(self) -> str:
         """One short line under the name on the map; `note_at` says whether the release's time belongs behind it."""
+        if self.dot == "failed" and self.last_state != State.FAILED:
+            return f"unhealthy · v{self.live_number} serves"
         if self.dot == "failed" and self.live_number:
             return f"failed · v{self.live_number} serves"
         return f"v{self.live_number}" if self.note_at else self.words
@@ -152,12 +163,13 @@ def with_states(environments: QuerySet[Environment]) -> QuerySet[Environment]:
         open_kind=Subquery(running_first.values("kind")[:1]),
         open_state=Subquery(running_first.values("state")[:1]),
         last_state=Subquery(ended.values("state")[:1]),
+        health_state=F("health__state"),
     )
 
 
 def make(environment: Environment, allowed: frozenset[Permission]) -> Node:
     """`environment` comes from `with_states`."""
-    names = ("live_number", "live_at", "open_kind", "open_state", "last_state")
+    names = ("live_number", "live_at", "open_kind", "open_state", "last_state", "health_state")
     return Node(environment, allowed, **{name: getattr(environment, name) for name in names})
 
 

@@ -15,6 +15,7 @@ class Tab:
 
 TABS = (
     Tab("environment", "Overview"),
+    Tab("environment_health", "Health"),
     Tab("environment_crons", "Crons & workers"),
     Tab("environment_logs", "Logs"),
     Tab("environment_routes", "Routes"),

@@ -170,6 +170,14 @@ class MariaDB(base.Copied):
                 found[f"{schema}.{table}"] = int(row[0]) if row else 0
         return found
 
+    def hold(self, spec: ServiceSpec, sockets: Path, held: bool) -> None:
+        """Users have no right to write to a server that is read-only; we have."""
+        try:
+            with _connect(spec, sockets) as connection, connection.cursor() as cursor:
+                cursor.execute(f"SET GLOBAL read_only = {'ON' if held else 'OFF'}")
+        except (pymysql.MySQLError, OSError) as error:
+            raise RuntimeFailure("service-hold", f"MariaDB: {_reason(error)}", by_user=False) from error
+
     def relationship(self, spec: ServiceSpec, relationship: str, endpoint: str) -> dict[str, Any]:
         name = base.pick_endpoint(spec, endpoint, self.endpoints(spec.asked, spec.configuration))
         return base.entry(

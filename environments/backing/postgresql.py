@@ -179,6 +179,21 @@ class PostgreSQL(base.Copied):
                 found[f"{connection.info.dbname}.{schema}.{table}"] = int(row[0]) if row else 0
         return found
 
+    def hold(self, spec: ServiceSpec, sockets: Path, held: bool) -> None:
+        """By what its users' sessions begin with, so those that are open end. We go on writing."""
+        layout = grants.read(spec.configuration, _WORDS)
+        change = sql.SQL("ALTER ROLE {} SET default_transaction_read_only = {}")
+        try:
+            with connect(spec, sockets) as connection:
+                for endpoint in layout.endpoints:
+                    role = username(endpoint.name)
+                    connection.execute(change.format(sql.Identifier(role), sql.Literal("on" if held else "off")))
+                    connection.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [role]
+                    )
+        except (psycopg.Error, OSError) as error:
+            raise RuntimeFailure("service-hold", f"PostgreSQL: {error}", by_user=False) from error
+
     def relationship(self, spec: ServiceSpec, relationship: str, endpoint: str) -> dict[str, Any]:
         name = base.pick_endpoint(spec, endpoint, self.endpoints(spec.asked, spec.configuration))
         return base.entry(

@@ -17,6 +17,7 @@ from environments.routing import ResolvedRoute
 
 if TYPE_CHECKING:
     from environments.runtimes.crons import Crons
+    from environments.runtimes.gauges import Gauges
     from environments.runtimes.workers import Workers
 
 # Files in Home.marks of a public environment, looked at with each request: see environments/marks.py.
@@ -178,6 +179,9 @@ class Runtime(Protocol):
     @property
     def workers(self) -> "Workers": ...
 
+    @property
+    def gauges(self) -> "Gauges": ...
+
     def languages(self) -> Mapping[str, Sequence[str]]:
         """Installed versions by language, e.g. {"php": ["8.2"], "python": ["3.11"]}."""
         ...
@@ -204,6 +208,10 @@ class Runtime(Protocol):
 
     def stop_service(self, spec: ServiceSpec) -> None:
         """Stop it and keep its data; `provision` starts it again."""
+        ...
+
+    def hold_service(self, spec: ServiceSpec, held: bool) -> bool:
+        """Let a service that runs take no more data, or take it again. False: its engine cannot."""
         ...
 
     def remove_service(self, spec: ServiceSpec) -> None: ...

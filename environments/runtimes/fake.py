@@ -38,6 +38,7 @@ from environments.runtimes.base import (
     Stray,
 )
 from environments.runtimes.fake_crons import FakeCrons, commands
+from environments.runtimes.fake_gauges import FakeGauges
 from environments.runtimes.fake_workers import FakeWorkers
 from portal.paths import Home
 
@@ -52,6 +53,7 @@ class FakeRuntime:
         self._home = home
         self._root = home.root / "fake"
         self.workers = FakeWorkers(self._release)
+        self.gauges = FakeGauges()
         self.crons = FakeCrons(self._environment, self._crons_of, self._script)
 
     # -- what tests ask of it ---------------------------------------------------------------------------------------
@@ -70,6 +72,10 @@ class FakeRuntime:
         """Every begin and end of a verb: {"verb", "what", "key", "number", "pid", "at"}."""
         path = self._root / "journal"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def held(self, key: int, service: str) -> bool:
+        path = self._environment(Place("", "", key)) / "services" / service
+        return bool(json.loads(path.read_text()).get("held"))
 
     # -- the verbs --------------------------------------------------------------------------------------------------
 
@@ -109,6 +115,12 @@ class FakeRuntime:
             path = self._service(spec)
             if path.exists():
                 self._write(path, json.dumps(json.loads(path.read_text()) | {"runs": False}))
+
+    def hold_service(self, spec: ServiceSpec, held: bool) -> bool:
+        with self._verb("hold_service", spec.place):
+            path = self._service(spec)
+            self._write(path, json.dumps(json.loads(path.read_text()) | {"held": held}))
+            return True
 
     def remove_service(self, spec: ServiceSpec) -> None:
         with self._verb("remove_service", spec.place):

@@ -154,6 +154,8 @@ DOORS = [
     Door("environment", SEE, on_environment),
     Door("environment_activate", OPERATE, on_environment, "POST"),
     Door("environment_redeploy", OPERATE, on_active, "POST"),
+    Door("environment_health", SEE, on_active),
+    Door("environment_health_card", SEE, on_active),
     Door("environment_pause", OPERATE, on_active, "POST"),
     Door("environment_resume", SEE, on_active, "POST"),
     Door("environment_deactivate", SEE, on_active),

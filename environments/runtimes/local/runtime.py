@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from environments import backing, process
+from environments.backing import holding
 from environments.manifest import Mount
 from environments.process import TimedOut, Watch
 from environments.runtimes.base import (
@@ -22,10 +23,12 @@ from environments.runtimes.base import (
     Stray,
 )
 from environments.runtimes.crons import Crons
+from environments.runtimes.gauges import Gauges
 from environments.runtimes.local import freezing, languages, nginx, probe, sandbox, strays, volumes
 from environments.runtimes.local.build import Builder, BuildLimits
 from environments.runtimes.local.crons import LocalCrons
 from environments.runtimes.local.data import Data
+from environments.runtimes.local.gauges import LocalGauges
 from environments.runtimes.local.layout import Layout, throw_away
 from environments.runtimes.local.network import Network
 from environments.runtimes.local.programs import Plan
@@ -64,6 +67,7 @@ class LocalRuntime:
         self.crons: Crons = LocalCrons(home)
         self._data = Data(home, self._supervisor, timeout=limits.start_timeout)
         self.workers: Workers = LocalWorkers(home, self._supervisor)
+        self.gauges: Gauges = LocalGauges(home, self._supervisor)
 
     def languages(self) -> Mapping[str, Sequence[str]]:
         return languages.installed()
@@ -89,6 +93,9 @@ class LocalRuntime:
 
     def stop_service(self, spec: ServiceSpec) -> None:
         self._services.stop(self._layout(spec.place), spec)
+
+    def hold_service(self, spec: ServiceSpec, held: bool) -> bool:
+        return holding.hold(spec, self._layout(spec.place).sockets, held)
 
     def remove_service(self, spec: ServiceSpec) -> None:
         self._services.remove(self._layout(spec.place), spec)

@@ -44,12 +44,14 @@ class Services:
 
     def stop(self, layout: Layout, spec: ServiceSpec) -> None:
         self._supervisor.remove(layout.service_group(spec.name), patience=_STOP_WAIT)
+        (layout.services / f"{plain(spec.name)}.starts").unlink(missing_ok=True)
         sandbox.remove_groups(label(spec))
 
     def remove(self, layout: Layout, spec: ServiceSpec) -> None:
         group = layout.service_group(spec.name)
         self._supervisor.remove(group, patience=5)
-        (layout.services / f"{plain(spec.name)}.json").unlink(missing_ok=True)
+        for ending in ("json", "starts"):
+            (layout.services / f"{plain(spec.name)}.{ending}").unlink(missing_ok=True)
         sockets = socket_directory(spec, layout.sockets)
         throw_away(layout.home, [self._data(layout, spec.name).parent, sockets])
         sandbox.remove_groups(label(spec))

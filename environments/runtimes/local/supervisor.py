@@ -159,6 +159,10 @@ class Supervisor:
                 )
         return found
 
+    def everything(self) -> list[dict[str, Any]]:
+        """What supervisord says of every program that it keeps, also of the portal's own."""
+        return list(self._call("getAllProcessInfo"))
+
     def programs(self, group: str) -> list[str]:
         """Names of the programs in the group's file, in its order."""
         return self._read(group).get(f"group:{group}", "programs", fallback="").replace(",", " ").split()

@@ -35,6 +35,7 @@ VERBS = (
     "provision",
     "remove_service",
     "stop_service",
+    "hold_service",
     "place",
     "start",
     "probe",

@@ -172,3 +172,32 @@ def test_what_was_never_there_can_be_stopped_and_removed(runtime: Any, maker: Ma
     runtime.stop(maker.place, 9)
     runtime.remove(maker.place)
     assert list(runtime.releases(maker.place)) == []
+
+
+def test_a_service_is_stopped_with_its_data_and_starts_again_each_twice(
+    runtime: Any, maker: Maker, settings: Any
+) -> None:
+    settings.HOME = maker.home
+    spec = service(maker)
+    for _ in range(2):
+        runtime.provision(spec, quiet())
+        assert runtime.answers(spec)
+        for _ in range(2):
+            runtime.stop_service(spec)
+        assert not runtime.answers(spec)
+    runtime.remove_service(spec)
+
+
+def test_a_release_is_asked_once_through_a_door_of_its_own(runtime: Any, maker: Maker) -> None:
+    release = maker.release(PYTHON, FILES)
+    runtime.place(release)
+    runtime.start(release)
+    assert runtime.probe(release, timeout=20, watch=quiet()).ok
+    host = release.routes[0].host
+    found = runtime.gauges.knock(maker.place, 1, host, "/", timeout=5)
+    assert (found.ok, found.status) == (True, 200)
+    assert maker.place.key in runtime.gauges.usage([maker.place])
+    assert runtime.gauges.requests(maker.place, None).count == 0
+    runtime.stop(maker.place, 1)
+    if runtime.name == "local":
+        assert not runtime.gauges.knock(maker.place, 1, host, "/", timeout=5).ok

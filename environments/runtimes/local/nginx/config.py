@@ -51,6 +51,8 @@ http {{
     large_client_header_buffers 8 32k;
     log_format visits '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
                       '"$http_referer" "$http_user_agent" $request_time';
+    log_format strangers '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
+                         '"$http_referer" "$http_user_agent" $request_time stranger';
     access_log /dev/stdout visits buffer=16k flush=1s if=$slipway_visitor;
 
     # Only the edge and we ourselves can connect; the edge says who the visitor is.
@@ -196,6 +198,7 @@ location = /.slipway/login {{
 }}
 location @slipway-visit {{
     auth_request off;
+    access_log /dev/stdout strangers buffer=16k flush=1s;
     default_type text/plain;
     add_header Cache-Control "no-store" always;
     add_header WWW-Authenticate $slipway_challenge always;
