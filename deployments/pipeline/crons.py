@@ -4,6 +4,7 @@ the schedule may begin any."""
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from deployments import live
@@ -23,10 +24,12 @@ _COLUMNS = ("ended_at", "outcome", "code", "note", "output")
 
 def take_in_all() -> None:
     runtime = runtimes.get()
+    running = set(CronRun.objects.running().values_list("environment", flat=True))
     serving = Release.objects.filter(state=Release.State.LIVE).values("environment")
     for environment in Environment.objects.active().filter(pk__in=serving).select_related("project"):
         align(environment, runtime)
-        take_in(environment, runtime)
+        if environment.pk in running or runtime.crons.runs(specs.place_of(environment)):
+            take_in(environment, runtime)
 
 
 def align(environment: Environment, runtime: Runtime) -> None:
@@ -38,17 +41,23 @@ def take_in(environment: Environment, runtime: Runtime) -> None:
     """Write down what the runtime knows of runs; it forgets those that have ended and nobody follows. Safe to repeat,
     also side by side."""
     place = specs.place_of(environment)
-    found = runtime.crons.runs(place)
-    known = {run.id: run for run in CronRun.objects.filter(environment=environment).running().defer("output")}
-    fresh = [run for run in found if run.id not in known or run.ended is not None]
-    redactor = Redactor(secrets_of(environment)) if any(run.ended for run in fresh) else Redactor()
-    rows = [_row(environment, run, runtime, redactor) for run in fresh]
-    if rows:
+    with transaction.atomic():
+        # One at a time: what somebody else has taken in and is about to make the runtime forget is not read again.
+        Environment.objects.select_for_update().filter(pk=environment.pk).first()
+        found = runtime.crons.runs(place)
+        known = dict(
+            CronRun.objects.filter(environment=environment, pk__in=[run.id for run in found]).values_list(
+                "pk", "outcome"
+            )
+        )
+        fresh = [run for run in found if run.id not in known or (run.ended and known[run.id] == Outcome.RUNNING)]
+        redactor = Redactor(secrets_of(environment)) if any(run.ended for run in fresh) else Redactor()
+        rows = [_row(environment, run, runtime, redactor) for run in fresh]
         CronRun.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=_COLUMNS)
+        gone = CronRun.objects.running().filter(environment=environment).exclude(pk__in=[run.id for run in found])
+        lost = gone.update(outcome=Outcome.LOST, ended_at=timezone.now())
     followed = set(Activity.objects.open().filter(environment=environment, kind=Kind.CRON).values_list("pk", flat=True))
     runtime.crons.forget(place, [run.id for run in found if run.ended is not None and run.id not in followed])
-    gone = CronRun.objects.filter(pk__in=set(known) - {run.id for run in found}).running()
-    lost = gone.update(outcome=Outcome.LOST, ended_at=timezone.now())
     if rows or lost:
         live.publish(f"project:{environment.project_id}", "cron")
 

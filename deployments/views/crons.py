@@ -310,7 +310,7 @@ def _find(environment: Environment, run_id: str) -> CronRun:
 
 
 def _lines(output: str) -> list[SafeString]:
-    return [mark_safe(line) for line in ansi.lines(output)]  # noqa: S308 - escaped there, see ansi.py
+    return [mark_safe(line) for line in ansi.lines(output) if output]  # noqa: S308 - escaped there, see ansi.py
 
 
 @login_required

@@ -91,7 +91,10 @@ class Ground:
         answer = self.person.get(self.url)
         return answer.text if answer.status_code == 200 else f"{answer.status_code} {answer.text}"
 
-    def commit(self, *, build: str = "", deploy: str = "", start: str = START, server: str = SERVER) -> Attempt:
+    def commit(
+        self, *, build: str = "", deploy: str = "", start: str = START, server: str = SERVER, more: str = ""
+    ) -> Attempt:
+        """`more` is added to the app's file."""
         self.number += 1
         hooks = "".join(
             f"    {name}: |\n" + "".join(f"        {line}\n" for line in script.strip().splitlines())
@@ -100,7 +103,7 @@ class Ground:
         )
         manifest = f"name: app\ntype: python:3.11\nweb:\n    commands:\n        start: {start}\n"
         files = {
-            ".platform.app.yaml": manifest + (f"hooks:\n{hooks}" if hooks else ""),
+            ".platform.app.yaml": manifest + (f"hooks:\n{hooks}" if hooks else "") + more,
             "server.py": server,
             "version.txt": f"{self.branch} {self.number}",
         }
