@@ -1,7 +1,8 @@
 """What the portal answers inside environments that have networks of their own, where its doors outside cannot be seen.
 
 One task of the ssh process looks again and again which environments run, and listens in each: at the port at which
-sites are served, so that an app can call its own URL. Connections that come before somebody listens wait.
+sites are served, so that an app can call its own URL, and where mail is handed over. Connections that come before
+somebody listens wait.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from functools import partial
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
+from deployments.mail import sending
+from deployments.mail.server import Box
 from deployments.models import Release
 from deployments.pipeline.specs import place_of
 from environments import runtimes
@@ -46,19 +49,22 @@ class Open:
 async def attend() -> None:
     """Until cancelled."""
     opened: dict[int, Open] = {}
+    wake = asyncio.Event()
+    sender = asyncio.create_task(sending.attend(wake))
     try:
         while True:
             try:
-                await _look(opened)
+                await _look(opened, wake)
             except Exception:
                 logger.exception("It could not be looked which environments run")
             await asyncio.sleep(_LOOK_SECONDS)
     finally:
+        sender.cancel()
         for each in opened.values():
             each.close()
 
 
-async def _look(opened: dict[int, Open]) -> None:
+async def _look(opened: dict[int, Open], wake: asyncio.Event) -> None:
     running = await sync_to_async(_running)()
     for key in set(opened) - set(running):
         opened.pop(key).close()
@@ -69,7 +75,7 @@ async def _look(opened: dict[int, Open]) -> None:
             opened.pop(key).close()
         if network:
             with contextlib.suppress(OSError):  # it was lost this moment: the next look finds another one
-                opened[key] = await _open(place, network)
+                opened[key] = await _open(place, network, wake)
 
 
 def _running() -> dict[int, tuple[Place, str]]:
@@ -80,13 +86,15 @@ def _running() -> dict[int, tuple[Place, str]]:
     return {environment.pk: (place_of(environment), runtime.network(place_of(environment))) for environment in found}
 
 
-async def _open(place: Place, network: str) -> Open:
-    opened = Open(network)
-    if network == runtimes.SHARED:
-        return opened
+async def _open(place: Place, network: str, wake: asyncio.Event) -> Open:
+    opened, runtime = Open(network), runtimes.get()
     try:
-        for inside, outside in settings.NETWORK_RELAYS.items():
-            listening = await asyncio.to_thread(runtimes.get().listen, place, runtimes.EVERYWHERE, inside)
+        listening = await asyncio.to_thread(runtime.listen, place, *runtime.mail(place))
+        box = Box(place.key, kept=wake.set)
+        opened.servers.append(await asyncio.get_running_loop().create_server(box.connect, sock=listening))
+        # In a shared network the site's own port is seen as it is.
+        for inside, outside in settings.NETWORK_RELAYS.items() if network != runtimes.SHARED else ():
+            listening = await asyncio.to_thread(runtime.listen, place, runtimes.EVERYWHERE, inside)
             serve = _limited(partial(_relay, outside))
             opened.servers.append(await asyncio.start_server(serve, sock=listening))
     except BaseException:

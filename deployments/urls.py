@@ -6,6 +6,7 @@ from deployments.views import (
     environments,
     health,
     logs,
+    mail,
     projects,
     routes,
     search,
@@ -64,6 +65,13 @@ urlpatterns = [
     path(f"{_ENVIRONMENT}/domains/<str:domain>/remove", routes.domain_remove, name="domain_remove"),
     path(f"{_ENVIRONMENT}/certificates/add", routes.certificate_add, name="certificate_add"),
     path(f"{_ENVIRONMENT}/certificates/<str:fingerprint>/remove", routes.certificate_remove, name="certificate_remove"),
+    path(f"{_ENVIRONMENT}/mail/", mail.environment_mail, name="environment_mail"),
+    path(f"{_ENVIRONMENT}/mail/delete", mail.mail_delete, name="mail_delete"),
+    path(f"{_ENVIRONMENT}/mail/<str:number>/", mail.mail_message, name="mail_message"),
+    path(f"{_ENVIRONMENT}/mail/<str:number>/html", mail.mail_html, name="mail_html"),
+    path(f"{_ENVIRONMENT}/mail/<str:number>/source.eml", mail.mail_source, name="mail_source"),
+    path(f"{_ENVIRONMENT}/mail/<str:number>/attachments/<str:part>", mail.mail_attachment, name="mail_attachment"),
+    path(f"{_ENVIRONMENT}/mail/<str:number>/retry", mail.mail_retry, name="mail_retry"),
     path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
     path(
         f"{_ENVIRONMENT}/settings/<str:section>", settings.environment_settings_save, name="environment_settings_save"

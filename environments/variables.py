@@ -90,6 +90,7 @@ def run_environment(
     variables: Sequence[Variable] = (),
     port: int | None = None,
     socket: str | None = None,
+    smtp_host: str = "",
     flavour: str = "platform",
 ) -> dict[str, str]:
     """For the app's web program, or for `worker`, and for hooks, crons and shells there.
@@ -112,7 +113,7 @@ def run_environment(
         "ENVIRONMENT": environment.machine_name,
         "ENVIRONMENT_TYPE": _TYPES.get(environment.type, environment.type),
         "DOCUMENT_ROOT": document_root(app),
-        "SMTP_HOST": "",
+        "SMTP_HOST": smtp_host,
         "RELATIONSHIPS": _encoded(relationships),
         "ROUTES": _encoded(platform_routes(routes)),
         **{name: command for name, command in started.items() if command},

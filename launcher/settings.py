@@ -25,6 +25,7 @@ KEPT = [
     "SLIPWAY_ACME_EMAIL",
     "SLIPWAY_CA_FILE",
     "SLIPWAY_PUBLIC_ADDRESSES",
+    "SLIPWAY_SMTP_URL",
     "DATABASE_URL",
     "REDIS_URL",
 ]
@@ -111,6 +112,8 @@ def read(environ: Mapping[str, str], kept: Mapping[str, str]) -> Settings:
     if passed.get("SLIPWAY_SCHEME") not in (None, "", *_DEFAULT_PORTS):
         raise Refused(f"SLIPWAY_SCHEME is {passed['SLIPWAY_SCHEME']!r}; it must be http or https")
     merged = {**{name: value for name, value in kept.items() if name in KEPT}, **passed}
+    if not re.match(r"(smtps?://.|\Z)", merged.get("SLIPWAY_SMTP_URL") or ""):
+        raise Refused("SLIPWAY_SMTP_URL must look like smtp://user:password@host:587 or smtps://host")
     network.check_allowed(merged.get("SLIPWAY_NETWORK_ALLOW") or "")
     https_port = merged.get("SLIPWAY_HTTPS_PORT") or None
     _check_tls(merged)

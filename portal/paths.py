@@ -121,6 +121,10 @@ class Home:
         """Where a throw-away service runs; short, because of its sockets."""
         return self.root / "scratch" / name
 
+    def mail(self, project_id: str, machine_name: str) -> Path:
+        """A folder for each message that is kept, named by its row."""
+        return self.environment(project_id, machine_name) / "mail"
+
     def sockets(self, environment_pk: int) -> Path:
         """Kept apart from the environment's folder because a Unix socket's path has at most 107 bytes."""
         return self.root / "sockets" / str(environment_pk)

@@ -259,6 +259,11 @@ BUILD_DISK = env.int("SLIPWAY_BUILD_DISK", 8 * 1024**3)
 # Variables for builds alone, such as those of a package registry: a JSON object.
 BUILD_ENVIRONMENT: dict[str, str] = {key: str(value) for key, value in env.json("SLIPWAY_BUILD_ENV", {}).items()}
 MAX_ACTIVE_INTEGRATION = 8
+# Where mail of environments that send is handed on: smtp://user:password@host:587, smtps://... or smtp://...?plain
+SMTP_URL = env.str("SLIPWAY_SMTP_URL", "")
+MAIL_MAX_BYTES = env.int("SLIPWAY_MAIL_MAX_BYTES", 25 * 1024**2)  # of one message
+MAIL_KEPT = env.int("SLIPWAY_MAIL_KEPT", 500)  # messages of one environment
+MAIL_KEPT_BYTES = env.int("SLIPWAY_MAIL_KEPT_BYTES", 256 * 1024**2)  # of all of them
 RUNTIME = env.str("SLIPWAY_RUNTIME", "local")
 # Private networks that programs of environments may reach, such as 10.20.0.0/16.
 NETWORK_ALLOW: list[str] = [network.strip() for network in env.list("SLIPWAY_NETWORK_ALLOW", default=[])]
@@ -275,6 +280,7 @@ LOGGING = {
         "asyncssh": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
         "httpx": {"level": "WARNING"},
+        "mail.log": {"level": "WARNING"},  # aiosmtpd's, which would tell who writes to whom
         # Three lines for each sweep, every five seconds.
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -245,6 +245,7 @@ def make_row(
             type=type,
             head_commit=commit,
             created_by=by,
+            sends_mail=_mail_of_child(parent),
         )
         if by is not None:
             EnvironmentAccess.objects.get_or_create(
@@ -252,6 +253,13 @@ def make_row(
             )
         transaction.on_commit(lambda: live.publish(f"project:{project.pk}", "environment"))
     return environment
+
+
+def _mail_of_child(parent: Environment | None) -> bool | None:
+    """A child sends mail as its parent was set to, but Production's customers hear nothing of its copies."""
+    if parent is None or parent.environment_type is EnvironmentType.PRODUCTION:
+        return None
+    return parent.sends_mail
 
 
 def _check_free(project: Project, branch: str) -> None:

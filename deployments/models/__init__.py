@@ -4,6 +4,7 @@ from deployments.models.backup_plan import BackupPlan
 from deployments.models.cron_run import CronRun
 from deployments.models.health import Health
 from deployments.models.log_chunk import LogChunk
+from deployments.models.message import Message
 from deployments.models.push import Push
 from deployments.models.release import Release
 from deployments.models.round import Round
@@ -18,6 +19,7 @@ __all__ = [
     "CronRun",
     "Health",
     "LogChunk",
+    "Message",
     "Push",
     "Release",
     "Round",

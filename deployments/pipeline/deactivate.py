@@ -3,7 +3,7 @@
 from django.db.models.functions import Now
 
 from deployments import live, state
-from deployments.models import Activity, Release
+from deployments.models import Activity, Message, Release
 from deployments.pipeline.context import Context, Part, Procedure
 from deployments.pipeline.specs import place_of
 from environments import edge
@@ -46,6 +46,7 @@ def remove_all(environment: Environment, runtime: Runtime) -> None:
     runtime.remove(place_of(environment))
     Service.objects.filter(environment=environment).delete()
     Environment.objects.filter(pk=environment.pk).update(data_source="", data_at=None)
+    Message.objects.filter(environment=environment).delete()  # their texts went with the environment's folder
     stale = Release.objects.filter(environment=environment, state=Release.State.STARTING)
     stale.update(state=Release.State.FAILED, retired_at=Now())
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from django.db.models.functions import Now
 
+from deployments.mail import store
 from deployments.models import Round
 from deployments.pipeline import crons, disks, idling, removing, watching
 
@@ -36,6 +37,7 @@ ROUNDS: tuple[Due, ...] = (
     Due("idle", 60, idling.pause_idle),
     Due("disks-weighed", 600, disks.weigh),
     Due("disks", 60, disks.look),
+    Due("mail", 3600, store.tidy),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from deployments.models import Release
-from environments import repositories, routing, variables
+from environments import repositories, routing, runtimes, variables
 from environments.actions import hosts
 from environments.backing import engine_for
 from environments.manifest import App, Manifest, Relationship, Worker, load
@@ -49,6 +49,11 @@ def hosts_of(environment: Environment, routes: Sequence[ResolvedRoute]) -> list[
     more = [alias for alias in more if not alias.startswith("*.")]
     found = list(dict.fromkeys([environment.host, *named, *more]))
     return hosts.reachable(environment, found, hosts.domain_names(environment))
+
+
+def _smtp_host(environment: Environment) -> str:
+    address, port = runtimes.get().mail(place_of(environment))
+    return address if port == 25 else f"{address}:{port}"
 
 
 def _own_hosts(environment: Environment, routes: Sequence[ResolvedRoute]) -> dict[str, str]:
@@ -128,6 +133,7 @@ class _Making:
                 relationships=relationships,
                 routes=self.routes,
                 port=port,
+                smtp_host=_smtp_host(environment),
                 flavour=self.manifest.flavour,
             ),
             port=port,

@@ -140,7 +140,7 @@ async def _project_events(reader: Reader, look: Callable[[User], object], projec
     async for kind in told(reader, look, f"project:{project_id}"):
         if kind is not None:
             said = time.monotonic()
-            yield event(kind if kind in ("activity", "environment", "cron") else "activity", "")
+            yield event(kind if kind in ("activity", "environment", "cron", "mail") else "activity", "")
         elif time.monotonic() - said >= HEARTBEAT:
             said = time.monotonic()
             yield ": still here\n\n"
@@ -179,7 +179,7 @@ class _Live:
         said = time.monotonic()
         channels = (f"activity:{self.activity_id}", f"project:{self.project_id}")
         async for kind in told(self.reader, look, *channels):
-            if kind in ("environment", "cron"):
+            if kind in ("environment", "cron", "mail"):
                 continue
             if kind != "log":
                 try:

@@ -19,6 +19,7 @@ TABS = (
     Tab("environment_crons", "Crons & workers"),
     Tab("environment_logs", "Logs"),
     Tab("environment_routes", "Routes"),
+    Tab("environment_mail", "Mail"),
     Tab("environment_settings", "Settings"),
 )
 

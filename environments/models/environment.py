@@ -57,6 +57,7 @@ class Environment(models.Model):
     paused_at = models.DateTimeField(null=True, blank=True)  # active, but its processes are stopped until it is woken
     crons_enabled = models.BooleanField(default=True)
     crons_kept_at = models.DateTimeField(null=True, blank=True)  # when somebody last switched its crons on
+    sends_mail = models.BooleanField(null=True, default=None)  # None: what its type begins with, see `mail_is_on`
     unlisted = models.BooleanField(default=False)  # Production: kept from search engines, as all others always are
 
     objects = EnvironmentQuerySet.as_manager()
@@ -79,6 +80,13 @@ class Environment(models.Model):
     @property
     def environment_type(self) -> EnvironmentType:
         return EnvironmentType(self.type)
+
+    @property
+    def mail_is_on(self) -> bool:
+        """Whether its mail is meant for the world. Production's is and others' is caught, unless they were set."""
+        if self.sends_mail is None:
+            return self.environment_type is EnvironmentType.PRODUCTION
+        return self.sends_mail
 
     @property
     def is_active(self) -> bool:

@@ -331,6 +331,10 @@ class Runtime(Protocol):
         """
         ...
 
+    def mail(self, place: Place) -> tuple[str, int]:
+        """Address and port at which the environment's programs hand over mail, and the portal is to listen."""
+        ...
+
     def network(self, place: Place) -> str:
         """Names the network that the environment has now; another one when it was made anew, "" while it has none.
 

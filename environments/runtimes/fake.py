@@ -248,6 +248,9 @@ class FakeRuntime:
     def listen(self, place: Place, address: str, port: int) -> socket.socket:
         return socket.create_server((address, port))
 
+    def mail(self, place: Place) -> tuple[str, int]:
+        return f"127.62.{place.key // 256 % 256}.{place.key % 256}", 2525
+
     def network(self, place: Place) -> str:
         return SHARED
 

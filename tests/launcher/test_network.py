@@ -50,7 +50,12 @@ def test_nothing_is_known_before_the_first_start(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("SLIPWAY_NETWORK", "yes"), ("SLIPWAY_NETWORK_ALLOW", "10.0.0.0/8, fd00::/8")]
+    ("name", "value"),
+    [
+        ("SLIPWAY_NETWORK", "yes"),
+        ("SLIPWAY_NETWORK_ALLOW", "10.0.0.0/8, fd00::/8"),
+        ("SLIPWAY_SMTP_URL", "mail.example:25"),
+    ],
 )
 def test_bad_settings_are_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(Refused, match=name):

@@ -10,10 +10,11 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from deployments.enums import State
-from deployments.models import Activity, CronRun
+from deployments.models import Activity, CronRun, Message
 from environments.models import Environment
 from portal.enums import EnvironmentRole, ProjectRole
 from portal.models import Project, SSHKey, User
+from tests.deployments.mail.letters import letter, put
 from tests.factories import (
     PASSWORD,
     ActivityFactory,
@@ -109,6 +110,21 @@ def on_domain(world: World) -> list[Any]:
     return [*on_active(world), "shop.example"]
 
 
+def on_message(world: World) -> list[Any]:
+    return [*on_active(world), put(world.active).pk]
+
+
+def on_attachment(world: World) -> list[Any]:
+    return [*on_active(world), put(world.active, letter(attachment=b"abc")).pk, 0]
+
+
+def on_failed_message(world: World) -> list[Any]:
+    Environment.objects.filter(pk=world.active.pk).update(sends_mail=True)
+    message = put(world.active)
+    Message.objects.filter(pk=message.pk).update(state=Message.State.FAILED)
+    return [*on_active(world), message.pk]
+
+
 def on_general(world: World) -> list[Any]:
     return [*on_project(world), "general"]
 
@@ -166,6 +182,14 @@ DOORS = [
     Door("environment_branch", PUSH, on_active, "POST", branch, refused=400),
     Door("environment_logs", SEE, on_active),
     Door("environment_log", SEE, on_log, data=lambda world: {"find": "x"}),
+    Door("environment_mail", SEE, on_active),
+    Door("mail_message", SEE, on_message),
+    Door("mail_html", SEE, lambda world: [*on_active(world), put(world.active, letter(html="<p>x</p>")).pk]),
+    Door("mail_source", SEE, on_message),
+    Door("mail_attachment", SEE, on_attachment),
+    Door("mail_retry", OPERATE, on_failed_message, "POST"),
+    Door("mail_delete", SEE, on_active),
+    Door("mail_delete", OPERATE, on_active, "POST"),
     Door("environment_settings", SEE, on_active),
     Door("environment_settings_save", OPERATE, on_title, "POST", lambda world: {"title": "New title"}),
     Door("environment_settings_save", OPERATE, on_http_access, "POST", lambda world: {"mode": "off"}),
@@ -282,7 +306,7 @@ def expected(door: Door, role: str) -> str:
         on_cron,
         on_run,
         on_worker,
-    ) or door.name.startswith(("visit_start", "domain_", "certificate_"))
+    ) or door.name.startswith(("visit_start", "domain_", "certificate_", "environment_mail", "mail_"))
     if role == "stranger" or (role == "nobody" and takes_environment) or door.refused == 404:
         return "hidden"
     return "refused"

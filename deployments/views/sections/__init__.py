@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from deployments.views.sections import crons, general, sleep, visitors
+from deployments.views.sections import crons, general, mail, sleep, visitors
 from deployments.views.sections.base import Place, Section
 
 __all__ = ["ENVIRONMENT", "PROJECT", "Place", "Section"]
@@ -13,5 +13,6 @@ ENVIRONMENT: Sequence[Section] = (
     visitors.SearchEngines(),
     sleep.EnvironmentLife(),
     crons.RunCrons(),
+    mail.OutgoingMail(),
 )
 PROJECT: Sequence[Section] = (general.ProjectGeneral(), sleep.ProjectPause())

@@ -15,7 +15,10 @@ RUN = "/run/php/run"
 _SOCKET = "/run/app/fpm.sock"
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*\Z")
 _MAX_INI = 256 * 1024
-_OPCACHE = "opcache.enable_cli=0\nopcache.memory_consumption=64\nopcache.max_accelerated_files=16000\n"
+_DEFAULTS = (
+    "sendmail_path = /run/slipway/bin/sendmail -t -i\n"
+    "opcache.enable_cli=0\nopcache.memory_consumption=64\nopcache.max_accelerated_files=16000\n"
+)
 
 # php-fpm makes a session of its own, where a signal to the process group does not find it.
 WATCHED = f"""\
@@ -71,7 +74,7 @@ def ini_files(app: App, version: str, slug: Path) -> dict[str, str]:
     """The ini files that fpm and the command line read: extensions, the app's own php.ini, its `php:` variables."""
     return {
         f"{SCAN}/00-extensions.ini": _extensions(app, version),
-        f"{SCAN}/10-defaults.ini": _OPCACHE,
+        f"{SCAN}/10-defaults.ini": _DEFAULTS,
         f"{SCAN}/50-app.ini": _own_ini(slug),
         f"{SCAN}/90-variables.ini": _settings(app.variables.get("php", {})),
     }

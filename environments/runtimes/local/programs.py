@@ -10,6 +10,7 @@ from environments.manifest import cron as schedules
 from environments.runtimes.base import Entry, ProgramSpec, ReleaseSpec, RuntimeFailure, Sandbox
 from environments.runtimes.local import crons, entering, nginx, php, sandbox, toolbox, volumes
 from environments.runtimes.local.layout import Layout, make_private
+from environments.runtimes.local.network import mail_of
 from environments.runtimes.local.supervisor import Program
 
 _RUN = "/run/app"
@@ -249,7 +250,15 @@ class Plan:
         after: Path | None = None,
     ) -> sandbox.Extras:
         beneath = [(root, below, f"/app/{path}", True) for root, below, path in self._bind_mounts(spec)]
-        return sandbox.Extras(beneath, files, self._log_links(spec), unlink, after, self._layout.network)
+        return sandbox.Extras(
+            beneath=beneath,
+            files={**files, **toolbox.sendmail(mail_of(self._layout))},
+            symlinks=self._log_links(spec),
+            unlink=unlink,
+            after=after,
+            sendmail=toolbox.SENDMAIL,
+            network=self._layout.network,
+        )
 
     def _bind_mounts(self, spec: ProgramSpec) -> list[volumes.Bound]:
         name = spec.worker.full_name if spec.worker else spec.app.name

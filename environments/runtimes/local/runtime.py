@@ -30,7 +30,7 @@ from environments.runtimes.local.crons import LocalCrons
 from environments.runtimes.local.data import Data
 from environments.runtimes.local.gauges import LocalGauges
 from environments.runtimes.local.layout import Layout, throw_away
-from environments.runtimes.local.network import Network
+from environments.runtimes.local.network import Network, mail_of
 from environments.runtimes.local.programs import Plan
 from environments.runtimes.local.services import Services
 from environments.runtimes.local.supervisor import Supervisor
@@ -233,6 +233,9 @@ class LocalRuntime:
 
     def listen(self, place: Place, address: str, port: int) -> socket.socket:
         return self._network(place).listen(address, port)
+
+    def mail(self, place: Place) -> tuple[str, int]:
+        return mail_of(self._layout(place))
 
     def network(self, place: Place) -> str:
         return self._network(place).identity()

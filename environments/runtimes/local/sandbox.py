@@ -19,6 +19,7 @@ USER = 10000
 _GROUP_PATIENCE = 1.0  # seconds
 _FORGOTTEN = 60.0  # seconds after which a build has entered its group for sure
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+_SBIN, _SBIN_BELOW = "/usr/sbin", "/run/slipway/sbin"
 _TMP_SIZE = 512 * 1024**2
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 # What programs read of /etc. Nothing that says something about the host's people, services or secrets.
@@ -44,6 +45,7 @@ class Extras:
     symlinks: Sequence[tuple[str, str]] = ()  # target, where
     unlink: Sequence[Path] = ()  # sockets of an earlier life
     after: Path | None = None  # wait until it exists
+    sendmail: str = ""  # what lies at /usr/sbin/sendmail, by its path in the sandbox
     network: tuple[Path, Path] | None = None  # the door of the one to join, and the file that says whether to
     starts: Path | None = None  # counts how often it was started
 
@@ -135,14 +137,31 @@ def _arguments(sandbox: Sandbox, extras: Extras) -> list[str]:
         arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     if "/tmp" not in bound:  # noqa: S108 - the sandbox's own
         arguments += ["--perms", "1777", "--size", str(_TMP_SIZE), "--tmpfs", "/tmp"]  # noqa: S108
+    folder_of_links = bool(extras.sendmail) and not os.path.islink(_SBIN)
+    if folder_of_links:
+        arguments += ["--ro-bind", _SBIN, _SBIN_BELOW, "--tmpfs", _SBIN]
     arguments += ["--symlink", "/tmp", "/var/tmp"]  # noqa: S108
     # Shorter paths first, or a parent would be mounted over its child.
     binds = [("--ro-bind", *bind) for bind in sandbox.read_only] + [("--bind", *bind) for bind in sandbox.writable]
     for option, source, where in sorted(binds, key=lambda bind: (bind[2].count("/"), bind[2])):
         arguments += [option, str(source), where]
-    for target, where in extras.symlinks:
+    for target, where in (*extras.symlinks, *_sbin(extras.sendmail)):
         arguments += ["--symlink", target, where]
+    if folder_of_links:
+        arguments += ["--remount-ro", _SBIN]
     return [*arguments, "--chdir", sandbox.cwd]
+
+
+def _sbin(sendmail: str) -> list[tuple[str, str]]:
+    """A folder of the host cannot get another file: so it becomes one of links, to the host's own files and to ours."""
+    if not sendmail or os.path.islink(_SBIN):
+        return []
+    links = []
+    for entry in os.scandir(_SBIN):
+        if entry.name != "sendmail":
+            target = os.readlink(entry.path) if entry.is_symlink() else f"{_SBIN_BELOW}/{entry.name}"
+            links.append((target, entry.path))
+    return [*sorted(links), (sendmail, f"{_SBIN}/sendmail")]
 
 
 @lru_cache(maxsize=1)

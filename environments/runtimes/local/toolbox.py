@@ -13,6 +13,8 @@ _SOURCE = "if [ -f ./.environment ]; then . ./.environment; fi; "
 # Waits for the program that a signal to the group has reached too, instead of dying before it.
 _PATIENT = "trap 'exit 143' TERM; "
 SCRIPT = "/run/slipway/script"
+SENDMAIL = "/run/slipway/bin/sendmail"
+_SENDMAIL_PROGRAM = "/run/slipway/sendmail.py"
 _BIN = "/run/slipway/bin"
 _PATH = (
     "/app/.global/bin",
@@ -75,6 +77,14 @@ def files(app: App, version: Version, slug: Path) -> dict[str, str]:
     if version.language == "php" and version.version:
         found |= php.ini_files(app, version.version, slug)
     return found
+
+
+def sendmail(address: tuple[str, int]) -> dict[str, str]:
+    """The program that hands mail over where the environment's is taken, by its paths in the sandbox."""
+    host, port = address
+    command = f'exec /usr/bin/python3 -IS {_SENDMAIL_PROGRAM} {host}:{port} "$@"'
+    program = Path(__file__).with_name("sendmail.py").read_text()
+    return {SENDMAIL: f"#!/bin/dash\n{command}\n", _SENDMAIL_PROGRAM: program}
 
 
 def script(text: str, *, patient: bool = False) -> str:
