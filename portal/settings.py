@@ -268,7 +268,9 @@ RUNTIME = env.str("SLIPWAY_RUNTIME", "local")
 # Private networks that programs of environments may reach, such as 10.20.0.0/16.
 NETWORK_ALLOW: list[str] = [network.strip() for network in env.list("SLIPWAY_NETWORK_ALLOW", default=[])]
 # Port inside an environment -> port of this host's 127.0.0.1 where the same is served to visitors.
-NETWORK_RELAYS = {PUBLIC_PORT: SLIPWAY_PORT if PUBLIC_SCHEME == "http" else PUBLIC_PORT}
+NETWORK_RELAYS = {PUBLIC_PORT: HTTPS_PORT or (SLIPWAY_PORT if PUBLIC_SCHEME == "http" else PUBLIC_PORT)}
+if HTTPS_PORT:
+    NETWORK_RELAYS[SLIPWAY_PORT] = SLIPWAY_PORT
 
 LOGGING = {
     "version": 1,
