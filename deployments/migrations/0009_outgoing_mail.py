@@ -5,33 +5,54 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('deployments', '0008_health'),
-        ('environments', '0009_outgoing_mail'),
+        ("deployments", "0008_health"),
+        ("environments", "0009_outgoing_mail"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Message',
+            name="Message",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('received_at', models.DateTimeField(auto_now_add=True)),
-                ('sender', models.CharField(blank=True, max_length=320)),
-                ('recipients', models.JSONField(default=list)),
-                ('subject', models.CharField(blank=True, max_length=300)),
-                ('author', models.CharField(blank=True, max_length=300)),
-                ('addressees', models.CharField(blank=True, max_length=1000)),
-                ('size', models.PositiveIntegerField()),
-                ('state', models.CharField(choices=[('caught', 'Caught'), ('queued', 'Waiting'), ('sending', 'Being sent'), ('sent', 'Sent'), ('failed', 'Failed')], max_length=8)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('due_at', models.DateTimeField(blank=True, null=True)),
-                ('error', models.TextField(blank=True)),
-                ('environment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='messages', to='environments.environment')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("received_at", models.DateTimeField(auto_now_add=True)),
+                ("sender", models.CharField(blank=True, max_length=320)),
+                ("recipients", models.JSONField(default=list)),
+                ("subject", models.CharField(blank=True, max_length=300)),
+                ("author", models.CharField(blank=True, max_length=300)),
+                ("addressees", models.CharField(blank=True, max_length=1000)),
+                ("size", models.PositiveIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("caught", "Caught"),
+                            ("queued", "Waiting"),
+                            ("sending", "Being sent"),
+                            ("sent", "Sent"),
+                            ("failed", "Failed"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("due_at", models.DateTimeField(blank=True, null=True)),
+                ("error", models.TextField(blank=True)),
+                (
+                    "environment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="messages",
+                        to="environments.environment",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-id',),
-                'indexes': [models.Index(fields=['environment', '-id'], name='message_of_environment'), models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='message_due')],
+                "ordering": ("-id",),
+                "indexes": [
+                    models.Index(fields=["environment", "-id"], name="message_of_environment"),
+                    models.Index(condition=models.Q(("due_at__isnull", False)), fields=["due_at"], name="message_due"),
+                ],
             },
         ),
     ]

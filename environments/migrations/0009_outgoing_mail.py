@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('environments', '0008_domains'),
+        ("environments", "0008_domains"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='environment',
-            name='sends_mail',
+            model_name="environment",
+            name="sends_mail",
             field=models.BooleanField(default=None, null=True),
         ),
     ]
