@@ -35,7 +35,7 @@ COPY . .
 
 ENV SLIPWAY_HOME=/var/lib/slipway-home SLIPWAY_PORT=8000 SLIPWAY_SSH_PORT=2222 SLIPWAY_PYTHON=/srv/venv/bin/python
 VOLUME /var/lib/slipway-home
-EXPOSE 8000 2222
+EXPOSE 8000 8443 2222
 
 # The launcher needs root only to install packages and to make control groups.
 USER slipway

@@ -2,7 +2,7 @@
 
     python -m benchmarks.run [name ...]
 
-Names: memory, activation, second_build, push_to_live, log_latency, git_ssh (which brings its own server).
+Names: memory, activation, second_build, push_to_live, log_latency, and with servers of their own git_ssh, visitors.
 """
 
 import subprocess
@@ -17,15 +17,15 @@ ON_AN_INSTANCE = {
     "push_to_live": push_to_live.measure,
     "log_latency": log_latency.measure,
 }
-GIT = "git_ssh"
+ALONE = ("git_ssh", "visitors")
 
 
 def main() -> None:
     parser = scratch.arguments(__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help="which ones; all when none is named")
     given = parser.parse_args()
-    names = given.names or [*ON_AN_INSTANCE, GIT]
-    unknown = set(names) - {*ON_AN_INSTANCE, GIT}
+    names = given.names or [*ON_AN_INSTANCE, *ALONE]
+    unknown = set(names) - {*ON_AN_INSTANCE, *ALONE}
     if unknown:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
     chosen = [measure for name, measure in ON_AN_INSTANCE.items() if name in names]
@@ -35,8 +35,9 @@ def main() -> None:
                 measure(portal)
             if len(chosen) > 1 and memory.measure in chosen:
                 memory.show(portal, "memory, after the other benchmarks")
-    if GIT in names:
-        subprocess.run([sys.executable, "-m", f"benchmarks.{GIT}"], check=True)
+    for name in ALONE:
+        if name in names:
+            subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -61,6 +62,18 @@ def matches(name: str, host: str) -> bool:
     if name.startswith("*."):
         return host.partition(".")[2] == name[2:]
     return name == host
+
+
+def obtained_until(folder: Path, host: str) -> datetime | None:
+    """Until when the certificate lasts that the edge obtained for a host by itself, as it keeps them; None: there is
+    none. The host is one that was checked, so it names nothing but a file."""
+    ends = []
+    for path in folder.glob(f"certificates/*/{host}/{host}.crt"):
+        try:
+            ends.append(x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc)
+        except (OSError, ValueError):
+            continue
+    return max(ends, default=None)
 
 
 def _chain(text: str) -> Sequence[x509.Certificate]:

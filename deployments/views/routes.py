@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from deployments.actions import domains as actions
@@ -96,7 +97,9 @@ def domain_check(request: HttpRequest, project_id: str, name: str, domain: str) 
     if not Domain.objects.filter(project=framed.project, name=domain).exists():
         raise Missing("There is no such domain.")
     leads = cache.get_or_set(f"domain-leads:{domain}", lambda: domains.leads(domain), _ASKED_AGAIN)
-    return render(request, "environments/_domain_check.html", {"leads": leads, "domain": domain})
+    until = certificates.obtained_until(settings.HOME.certificates, domain) if settings.HTTPS_PORT else None
+    context = {"leads": leads, "until": until, "ended": until is not None and until <= timezone.now()}
+    return render(request, "environments/_domain_check.html", context)
 
 
 @login_required

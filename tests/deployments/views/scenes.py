@@ -8,7 +8,7 @@ from django.utils import timezone
 from deployments.enums import Fault, Kind, State, StepState
 from deployments.models import Activity, CronRun, Release
 from environments.drift import pair
-from environments.models import Environment
+from environments.models import Certificate, Domain, Environment, HttpAccess
 from portal.models import Project, User
 from tests import factories as make
 
@@ -105,7 +105,41 @@ def ordinary() -> Scene:
         environment=tree["master"], actor=owner, age=1200, outcome="v203 is live, with the build of sprint-42.",
         parameters={"commits": COMMITS},
     )  # fmt: skip
+    _answers(project, tree["production"])
     return Scene(project, owner, tree, running, failed, waiting, _crons(tree["staging"]))
+
+
+def _answers(project: Project, production: Environment) -> None:
+    """Routes, domains, certificates and HTTP access of Production."""
+    url, www = "https://www.harbour.example/", "https://harbour.example/"
+    routes = {
+        url: {"type": "upstream", "upstream": "store", "primary": True, "original_url": "https://www.{default}/"},
+        www: {"type": "redirect", "to": url, "original_url": "https://{default}/"},
+        f"{url}api/": {"type": "proxy", "to": "https://api.example/", "original_url": "https://www.{default}/api/"},
+    }
+    partial = [
+        {"path": "/old-shop", "to": "/shop", "code": 302, "regexp": False},
+        {"path": "^/item/([0-9]+)$", "to": "/products/$1", "code": 301, "regexp": True},
+    ]
+    warning = ".platform/routes.yaml:4: https://www.{default}/.cache: This has no effect: answers are not cached here."
+    kept = {"routes": routes, "redirects": {url: partial}, "route_warnings": [warning]}
+    Release.objects.filter(environment=production).update(configuration=kept)
+    for name in ("harbour.example", "www.harbour.example"):
+        Domain.objects.create(project=project, name=name, is_default=name == "harbour.example")
+    for number, days in enumerate((80, 9, -3)):
+        Certificate.objects.create(
+            project=project,
+            names=["harbour.example", "*.harbour.example"],
+            chain="",
+            key="",
+            issuer="CN=R11,O=Let's Encrypt,C=US",
+            fingerprint=f"{number:064}",
+            expires_at=timezone.now() + timedelta(days=days),
+        )
+    HttpAccess.objects.create(
+        environment=production, rules=[[True, "192.0.2.0/24"], [False, "0.0.0.0/0"]], logins={"press": "x", "shop": "y"}
+    )
+
 
 
 def _steps(activity: Activity, states: list[StepState]) -> None:
