@@ -141,7 +141,6 @@ def _answers(project: Project, production: Environment) -> None:
     )
 
 
-
 def _steps(activity: Activity, states: list[StepState]) -> None:
     now = timezone.now()
     for position, (title, state) in enumerate(zip(STEPS, states, strict=True), 1):
