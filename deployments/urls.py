@@ -2,7 +2,9 @@ from django.urls import path
 
 from deployments.views import (
     activities,
+    backups,
     crons,
+    download,
     environments,
     health,
     logs,
@@ -16,6 +18,7 @@ from deployments.views import (
 
 _ENVIRONMENT = "projects/<str:project_id>/environments/<str:name>"
 _ACTIVITY = "projects/<str:project_id>/activities/<str:activity_id>"
+_BACKUP = f"{_ENVIRONMENT}/backups/<str:backup_id>"
 
 urlpatterns = [
     path("", projects.projects, name="projects"),
@@ -72,6 +75,13 @@ urlpatterns = [
     path(f"{_ENVIRONMENT}/mail/<str:number>/source.eml", mail.mail_source, name="mail_source"),
     path(f"{_ENVIRONMENT}/mail/<str:number>/attachments/<str:part>", mail.mail_attachment, name="mail_attachment"),
     path(f"{_ENVIRONMENT}/mail/<str:number>/retry", mail.mail_retry, name="mail_retry"),
+    path(f"{_ENVIRONMENT}/backups/", backups.environment_backups, name="environment_backups"),
+    path(f"{_ENVIRONMENT}/backups/new", backups.environment_backup, name="environment_backup"),
+    path(f"{_BACKUP}/restore", backups.backup_restore, name="backup_restore"),
+    path(f"{_BACKUP}/delete", backups.backup_delete, name="backup_delete"),
+    path(f"{_BACKUP}/pin", backups.backup_pin, name="backup_pin"),
+    path(f"{_BACKUP}/prove", backups.backup_prove, name="backup_prove"),
+    path(f"{_BACKUP}/download", download.backup_download, name="backup_download"),
     path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
     path(
         f"{_ENVIRONMENT}/settings/<str:section>", settings.environment_settings_save, name="environment_settings_save"

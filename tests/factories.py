@@ -8,7 +8,7 @@ from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from deployments.enums import Kind, State, StepState
-from deployments.models import Activity, CronRun, LogChunk, Release, Step
+from deployments.models import Activity, Backup, CronRun, LogChunk, Release, Step
 from environments import names
 from environments.models import Environment, EnvironmentAccess, Service
 from environments.runtimes.crons import Outcome, Trigger
@@ -133,6 +133,35 @@ class ActivityFactory(DjangoModelFactory):
             made.created_at = timezone.now() - timedelta(seconds=age)
             made.save(update_fields=["created_at"])
         return made
+
+
+class BackupFactory(DjangoModelFactory):
+    class Meta:
+        model = Backup
+
+    environment = factory.SubFactory(EnvironmentFactory)
+    project = factory.SelfAttribute("environment.project")
+    environment_title = factory.SelfAttribute("environment.title")
+    environment_type = factory.SelfAttribute("environment.type")
+    state = Backup.State.STORED
+    at = factory.LazyFunction(timezone.now)
+    held = 0.42
+    release_number = 4
+    commit = "9f31c2e07b1d4a6c8e5f0a2b3c4d5e6f70819203"
+    subject = "Hold carts while prices load"
+    data_bytes = 1_294_000_000
+    size = 212_000_000
+    parts = factory.LazyFunction(
+        lambda: [
+            {"kind": "service", "name": "database", "engine": "mariadb", "version": "10.11", "bytes": 1_200_000_000},
+            {"kind": "mount", "name": "app-store", "engine": "", "version": "", "bytes": 94_000_000},
+        ]
+    )
+    manifest = "0" * 64
+    proof = Backup.Proof.PROVEN
+    proof_at = factory.LazyFunction(timezone.now)
+    proof_seconds = 9.3
+    proof_note = "412 tables with 3,918,220 rows in database, 8,113 files"
 
 
 class StepFactory(DjangoModelFactory):

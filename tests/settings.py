@@ -16,8 +16,7 @@ os.environ["SLIPWAY_FIELD_KEYS"] = "c2xpcHdheS1vbmx5LWZvci10ZXN0cy0zMi1ieXRlczA=
 
 from portal.settings import *  # noqa: E402, F403
 
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+STORAGES = STORAGES | {  # noqa: F405
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

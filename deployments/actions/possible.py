@@ -216,6 +216,12 @@ def _synchronize(now: Situation) -> str:
     return _always(now)
 
 
+def _restore(now: Situation) -> str:
+    if Kind.RESTORE in now.open:
+        return f"{now.title} is being restored already."
+    return _always(now) or ("" if now.environment.is_active else no_room(now))
+
+
 _NEVER = datetime.min.replace(tzinfo=timezone.get_default_timezone())
 
 _RULES: dict[Kind, Callable[[Situation], str]] = {
@@ -227,7 +233,7 @@ _RULES: dict[Kind, Callable[[Situation], str]] = {
     Kind.MERGE: _merge,
     Kind.SYNCHRONIZE: _synchronize,
     Kind.BACKUP: _needs_active,
-    Kind.RESTORE: _always,
+    Kind.RESTORE: _restore,
     Kind.PAUSE: _pause,
     Kind.RESUME: _resume,
     Kind.CRON: _cron,

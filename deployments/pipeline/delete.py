@@ -3,7 +3,8 @@
 from django.conf import settings
 
 from deployments import live, state
-from deployments.models import Activity
+from deployments.models import Activity, Backup
+from deployments.pipeline import taking
 from deployments.pipeline.context import Context, Part, Procedure
 from deployments.pipeline.deactivate import remove_all
 from environments import repositories
@@ -22,6 +23,9 @@ def _parts(context: Context) -> list[Part]:
 def _remove(context: Context) -> str | None:
     if context.activity.environment is not None:
         remove_all(context.environment, context.runtime)
+        for backup in Backup.objects.filter(environment=context.environment):
+            taking.drop(backup)
+            context.log.line(f"The backup of {backup.created_at:%-d %B %Y, %H:%M} UTC is removed")
     return None
 
 

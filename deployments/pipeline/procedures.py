@@ -2,7 +2,19 @@
 
 from deployments.enums import Kind
 from deployments.models import Activity
-from deployments.pipeline import backup, branch, create, cron, deactivate, delete, deploy, merge, pause, resume
+from deployments.pipeline import (
+    backup,
+    branch,
+    create,
+    cron,
+    deactivate,
+    delete,
+    deploy,
+    merge,
+    pause,
+    restore,
+    resume,
+)
 from deployments.pipeline.context import Procedure
 
 _PROCEDURES: dict[Kind, Procedure] = {
@@ -19,6 +31,7 @@ _PROCEDURES: dict[Kind, Procedure] = {
     Kind.RESUME: resume.PROCEDURE,
     Kind.BACKUP: backup.PROCEDURE,
     Kind.CRON: cron.PROCEDURE,
+    Kind.RESTORE: restore.PROCEDURE,
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from deployments import state
-from deployments.enums import Fault
+from deployments.enums import Fault, Kind
 from deployments.pipeline import specs
 from deployments.pipeline.context import GREEN, Context
 from deployments.pipeline.deployment import Deployment, texts_in
@@ -33,7 +33,8 @@ def provision(context: Context, deployment: Deployment) -> str | None:
     for spec in found:
         context.hide(texts_in(spec.secrets))
     place = specs.place_of(deployment.environment)
-    if context.runtime.incoming(place).exists():
+    brings = context.activity.kind in (Kind.ACTIVATE, Kind.RESTORE)
+    if brings and context.runtime.incoming(place).exists():
         context.runtime.take_in(place, found)
         context.say("The copied data is taken in")
     for spec in found:

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from deployments.mail import store
 from deployments.models import Round
-from deployments.pipeline import crons, disks, idling, removing, watching
+from deployments.pipeline import backup_rounds, crons, disks, idling, removing, watching
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,11 @@ ROUNDS: tuple[Due, ...] = (
     Due("disks-weighed", 600, disks.weigh),
     Due("disks", 60, disks.look),
     Due("mail", 3600, store.tidy),
+    Due("backups", 300, backup_rounds.make_due),
+    Due("backups-proven", 300, backup_rounds.prove_unproven),
+    Due("backups-thinned", 3600, backup_rounds.thin_out),
+    Due("backups-removed", 10, backup_rounds.remove),
+    Due("backups-looked-for", 600, backup_rounds.look),
 )
 
 

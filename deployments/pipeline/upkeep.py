@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from deployments.enums import Kind
-from deployments.models import Activity, Release
+from deployments.models import Activity, Backup, Release
 from environments import repositories
 from portal.models import Project
 
@@ -31,12 +31,14 @@ def keep_one() -> Iterable[str]:
 
 
 def hold(project: Project) -> None:
-    """Let a hidden ref point at the commit of each release, so that what was live can be again whatever is pushed.
+    """Let a hidden ref point at the commit of each release and backup, so that it can be live again whatever is pushed.
 
     Only `housekeeping` ever removes objects, and none that is younger than two weeks: so this is soon enough before it.
     """
     releases = Release.objects.filter(environment__project=project).values_list("environment", "number", "commit")
     wanted = {f"{environment}-{number}": commit for environment, number, commit in releases}
+    backups = Backup.objects.filter(project=project).exclude(commit="").values_list("pk", "commit")
+    wanted |= {f"backup-{backup}": commit for backup, commit in backups}
     repositories.hold(settings.HOME.repository(project.pk), wanted)
 
 

@@ -60,6 +60,7 @@ BUTTONS = (
     Button(Kind.DEACTIVATE, "environment_deactivate", "Deactivate", "power", _can_go, more=True),
     Button(Kind.PAUSE, "environment_pause", "Pause", "pause", _can_sleep, post=True, more=True),
     Button(Kind.REDEPLOY, "environment_redeploy", "Redeploy", "rotate-cw", _active, post=True),
+    Button(Kind.BACKUP, "environment_backup", "Back up", "archive", _active, post=True, more=True),
     Button(Kind.DELETE, "environment_delete", "Delete", "trash-2", _can_be_deleted, more=True),
     Button(Kind.ACTIVATE, "environment_activate", "Activate", "play", _inactive, post=True, primary=True),
     Button(Kind.RESUME, "environment_resume", "Wake up", "sunrise", _sleeps, post=True, primary=True),

@@ -7,7 +7,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from deployments.actions import environments as actions
 from deployments.actions import pausing
-from deployments.models import Activity, Release, Step
+from deployments.models import Activity, Backup, Release, Step
+from deployments.pipeline import backup_rounds
 from deployments.views import buttons, feed, frame
 from deployments.views.forms import BranchForm, ConfirmForm, tell
 from deployments.views.nodes import Node
@@ -43,6 +44,7 @@ def environment(request: HttpRequest, project_id: str, name: str) -> HttpRespons
         clone_url=clone_url(framed.project),
         actions=offered,
         more=[each for each in offered if each.more],
+        backup_alarm=backup_rounds.alarms([shown]).get(shown.pk, ""),
     )
 
 
@@ -123,8 +125,11 @@ def environment_delete(request: HttpRequest, project_id: str, name: str) -> Http
     if request.method == "POST" and form.is_valid():
         activity = actions.delete(node.environment, by=framed.user, address=address(request))
         return redirect("activity", project_id, activity.pk)
-    releases = Release.objects.filter(environment=node.environment).count()
-    return _confirm(request, framed, node, form, "delete", releases=releases, why_not=node.why_not(Permission.DELETE))
+    losses = {
+        "releases": Release.objects.filter(environment=node.environment).count(),
+        "backups": Backup.objects.stored().filter(environment=node.environment).count(),
+    }
+    return _confirm(request, framed, node, form, "delete", why_not=node.why_not(Permission.DELETE), **losses)
 
 
 def _confirm(

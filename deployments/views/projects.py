@@ -9,6 +9,7 @@ from deployments import access
 from deployments.actions import projects as actions
 from deployments.enums import Kind
 from deployments.models import Activity
+from deployments.pipeline import backup_rounds
 from deployments.views import activities, feed, frame, nodes
 from deployments.views.forms import ProjectForm, tell
 from environments import access as environment_access
@@ -81,6 +82,8 @@ def project(request: HttpRequest, project_id: str) -> HttpResponse:
     if framed.project.state != Project.State.READY:
         return _being_made(request, framed)
     keys = [node.environment.pk for node in framed.nodes]
+    by_key = {node.environment.pk: node for node in framed.nodes if node.environment.is_active}
+    alarms = backup_rounds.alarms(node.environment for node in by_key.values())
     latest = access.seen_by(framed.member, keys).select_related("environment", "project")[:_FEED]
     return frame.page(
         request,
@@ -89,6 +92,7 @@ def project(request: HttpRequest, project_id: str) -> HttpResponse:
         place="overview",
         entries=feed.entries(latest),
         clone_url=clone_url(framed.project),
+        backup_alarms=[(by_key[key], alarm) for key, alarm in alarms.items()],
     )
 
 

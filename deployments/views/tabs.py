@@ -20,6 +20,7 @@ TABS = (
     Tab("environment_logs", "Logs"),
     Tab("environment_routes", "Routes"),
     Tab("environment_mail", "Mail"),
+    Tab("environment_backups", "Backups"),
     Tab("environment_settings", "Settings"),
 )
 

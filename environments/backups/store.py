@@ -34,6 +34,9 @@ class Hashing:
         self.size = 0
         self.closed = False  # Django asks
 
+    def seekable(self) -> bool:
+        return False
+
     def close(self) -> None:
         """Nothing: whoever opened the source closes it."""
 

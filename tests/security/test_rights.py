@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from deployments.enums import State
-from deployments.models import Activity, CronRun, Message
+from deployments.models import Activity, Backup, CronRun, Message
 from environments.models import Environment
 from portal.enums import EnvironmentRole, ProjectRole
 from portal.models import Project, SSHKey, User
@@ -18,6 +18,7 @@ from tests.deployments.mail.letters import letter, put
 from tests.factories import (
     PASSWORD,
     ActivityFactory,
+    BackupFactory,
     CronRunFactory,
     EnvironmentFactory,
     MembershipFactory,
@@ -47,6 +48,7 @@ class World:
     active: Environment
     failed: Activity
     running: Activity
+    backup: Backup
     people: dict[str, User | None]
     key: SSHKey
 
@@ -88,6 +90,10 @@ def on_failed(world: World) -> list[Any]:
 
 def on_running(world: World) -> list[Any]:
     return [world.project.pk, world.running.pk]
+
+
+def on_backup(world: World) -> list[Any]:
+    return [*on_active(world), world.backup.pk]
 
 
 def on_title(world: World) -> list[Any]:
@@ -190,6 +196,15 @@ DOORS = [
     Door("mail_retry", OPERATE, on_failed_message, "POST"),
     Door("mail_delete", SEE, on_active),
     Door("mail_delete", OPERATE, on_active, "POST"),
+    Door("environment_backups", SEE, on_active),
+    Door("environment_backup", OPERATE, on_active, "POST"),
+    Door("backup_restore", SEE, on_backup),
+    Door("backup_restore", OPERATE, on_backup, "POST", confirm_active),
+    Door("backup_delete", SEE, on_backup),
+    Door("backup_delete", OPERATE, on_backup, "POST", confirm_active),
+    Door("backup_pin", OPERATE, on_backup, "POST", lambda world: {"pinned": "1"}),
+    Door("backup_prove", OPERATE, on_backup, "POST"),
+    Door("backup_download", PUSH, on_backup),
     Door("environment_settings", SEE, on_active),
     Door("environment_settings_save", OPERATE, on_title, "POST", lambda world: {"title": "New title"}),
     Door("environment_settings_save", OPERATE, on_http_access, "POST", lambda world: {"mode": "off"}),
@@ -265,6 +280,7 @@ def world() -> World:
         active=environments["sprint"],
         failed=ActivityFactory(environment=environments["sprint"], state=State.FAILED, kind="environment.redeploy"),
         running=ActivityFactory(environment=environments["sprint"], state=State.PENDING),
+        backup=BackupFactory(environment=environments["sprint"]),
         people=people,
         key=SSHKey.objects.create(
             user=owner, title="laptop", kind="ssh-ed25519", bits=256, public_key="x", fingerprint="SHA256:x"
@@ -306,6 +322,7 @@ def expected(door: Door, role: str) -> str:
         on_cron,
         on_run,
         on_worker,
+        on_backup,
     ) or door.name.startswith(("visit_start", "domain_", "certificate_", "environment_mail", "mail_"))
     if role == "stranger" or (role == "nobody" and takes_environment) or door.refused == 404:
         return "hidden"

@@ -63,6 +63,8 @@ def _checks(services: bool) -> Iterator[tuple[str, Check]]:
     yield "states", records.states
     yield "hosts", leftovers.hosts
     yield "build folders", leftovers.builds
+    yield "copies of data", partial(leftovers.snapshots, runtime)
+    yield "interrupted backups", leftovers.backups
     yield "sockets", leftovers.sockets
     for project in Project.objects.filter(state=Project.State.READY):
         yield f"the slugs of {project}", partial(leftovers.slugs, project)
@@ -73,6 +75,7 @@ def _only_seen() -> Iterator[tuple[str, Check]]:
     """What nothing mends by itself."""
     yield "secrets", records.secrets
     yield "logs", records.logs
+    yield "backups", records.backups
     yield "activities", records.activities
 
 

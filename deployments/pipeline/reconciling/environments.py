@@ -8,9 +8,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
-from deployments.enums import State
+from deployments.enums import Kind, State
 from deployments.models import Activity, Release
-from deployments.pipeline import deactivate, pause, specs
+from deployments.pipeline import deactivate, deploy, pause, restore, specs
 from deployments.pipeline.reconciling.finding import Finding
 from deployments.pipeline.reconciling.leftovers import entries
 from environments import edge, marks
@@ -41,7 +41,19 @@ def check(environment: Environment, runtime: Runtime, services: bool) -> Iterabl
     starting = list(Release.objects.filter(environment=environment, state=Release.State.STARTING).values_list("pk"))
     if not _at_rest(environment):
         return
+    if runtime.left_standing(place):
+        yield Finding(
+            f"{environment}: its programs stand still for a copy that nobody makes any more",
+            f"{environment}: its programs go on, after a copy that was interrupted",
+            partial(runtime.release_held, place),
+        )
     environment.refresh_from_db()
+    if environment.is_active and runtime.keeps_aside(place):
+        yield Finding(
+            f"{environment}: data of an interrupted restore is left",
+            f"{environment}: what an interrupted restore left is cleared away",
+            partial(_settle_data, environment, runtime),
+        )
     release = Release.objects.filter(environment=environment, state=Release.State.LIVE).first()
     stuck = Release.objects.filter(pk__in=[pk for (pk,) in starting], state=Release.State.STARTING)
     if starting:
@@ -72,6 +84,15 @@ def check(environment: Environment, runtime: Runtime, services: bool) -> Iterabl
             f"{environment}: what was left of it is removed, for it is inactive",
             partial(deactivate.remove_all, environment, runtime),
         )
+
+
+def _settle_data(environment: Environment, runtime: Runtime) -> None:
+    """The data of a restore that went live stays; before that, what was there serves again."""
+    asked = Activity.objects.filter(environment=environment, kind=Kind.RESTORE).order_by("-sequence").first()
+    if asked is None or deploy.resumes(asked):
+        runtime.discard_aside(specs.place_of(environment))
+    else:
+        restore.give_back(environment, runtime)
 
 
 def _is_abandoned(environment: Environment) -> bool:

@@ -11,8 +11,8 @@ from pathlib import Path
 from django.conf import settings
 
 from deployments.enums import State
-from deployments.models import Activity, Release
-from deployments.pipeline import specs
+from deployments.models import Activity, Backup, Release
+from deployments.pipeline import specs, taking
 from deployments.pipeline.reconciling.finding import Finding
 from environments import edge
 from environments.models import Environment, Host, Service
@@ -62,6 +62,32 @@ def builds() -> Iterable[Finding]:
                 f"The build folder of activity {folder.name} is removed",
                 partial(_discard, folder),
             )
+
+
+def snapshots(runtime: Runtime) -> Iterable[Finding]:
+    """Copies of data that an interrupted backup or restore worked with, and throw-away services' folders."""
+    for top in (settings.HOME.snapshot("any").parent, settings.HOME.scratch("any").parent):
+        for folder in entries(top):
+            running = Activity.objects.filter(state=State.RUNNING)
+            at_work = running.filter(pk=folder.name) if top.name == "snapshots" else running
+            if _old(folder, _SETTLING) and not at_work.exists():
+                yield Finding(
+                    f"The copy of data {folder.name} was left behind",
+                    f"The copy of data {folder.name} is removed",
+                    partial(runtime.throw_away, folder),
+                )
+
+
+def backups() -> Iterable[Finding]:
+    """Backups that nobody makes any more."""
+    making = Backup.objects.filter(state=Backup.State.MAKING)
+    alive = Activity.objects.open().values("pk")
+    for backup in making.exclude(activity__in=alive).select_related("project"):
+        yield Finding(
+            f"The {backup} was interrupted",
+            f"What was stored of the {backup}, which was interrupted, is removed",
+            partial(taking.drop, backup),
+        )
 
 
 def sockets() -> Iterable[Finding]:

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from deployments.actions import pushes as push_actions
 from deployments.enums import Kind, State, StepState
 from deployments.models import Activity, LogChunk, Step
+from deployments.pipeline import backup_rounds
 from deployments.pipeline.reconciling.finding import Finding
 from environments.models import Environment, Service
 from portal.crypto import decrypt
@@ -60,6 +61,12 @@ def logs() -> Iterable[Finding]:
     per_activity = LogChunk.objects.order_by().values("activity").annotate(count=Count("pk"), last=Max("number"))
     for found in per_activity.exclude(count=F("last"))[:20]:
         yield Finding(f"The log of activity {found['activity']} has a gap: {found['count']} of {found['last']} chunks")
+
+
+def backups() -> Iterable[Finding]:
+    """Those that cannot be relied on, and those that are overdue."""
+    for alarm in backup_rounds.alarms(Environment.objects.active()).values():
+        yield Finding(alarm)
 
 
 def secrets() -> Iterable[Finding]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from deployments.views.sections import crons, general, mail, sleep, visitors
+from deployments.views.sections import backups, crons, general, mail, sleep, visitors
 from deployments.views.sections.base import Place, Section
 
 __all__ = ["ENVIRONMENT", "PROJECT", "Place", "Section"]
@@ -14,5 +14,6 @@ ENVIRONMENT: Sequence[Section] = (
     sleep.EnvironmentLife(),
     crons.RunCrons(),
     mail.OutgoingMail(),
+    backups.EnvironmentBackups(),
 )
-PROJECT: Sequence[Section] = (general.ProjectGeneral(), sleep.ProjectPause())
+PROJECT: Sequence[Section] = (general.ProjectGeneral(), sleep.ProjectPause(), backups.ProjectBackups())
