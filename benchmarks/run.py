@@ -2,13 +2,13 @@
 
     python -m benchmarks.run [name ...]
 
-Names: memory, activation, second_build, push_to_live, log_latency, and with servers of their own git_ssh, visitors.
+Names: memory, activation, second_build, push_to_live, log_latency, wake, and by themselves git_ssh, pages, visitors.
 """
 
 import subprocess
 import sys
 
-from benchmarks import activation, log_latency, memory, push_to_live, scratch, second_build
+from benchmarks import activation, log_latency, memory, push_to_live, scratch, second_build, wake
 
 ON_AN_INSTANCE = {
     "memory": memory.measure,  # first: nothing has happened yet
@@ -16,8 +16,9 @@ ON_AN_INSTANCE = {
     "second_build": second_build.measure,
     "push_to_live": push_to_live.measure,
     "log_latency": log_latency.measure,
+    "wake": wake.measure,
 }
-ALONE = ("git_ssh", "visitors")
+ALONE = ("git_ssh", "pages", "visitors")
 
 
 def main() -> None:

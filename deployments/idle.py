@@ -2,7 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from deployments.enums import Kind
+from django.db.models import Count, Max, Q
+
+from deployments.enums import Kind, State
 from deployments.models import Activity, Health, SSHSession
 from environments.models import Environment
 
@@ -10,21 +12,24 @@ from environments.models import Environment
 _BY_THE_CLOCK = (Kind.CRON, Kind.BACKUP)
 
 
-def last_use(environment: Environment) -> datetime | None:
+def last_use(environment: Environment, health: Health | None) -> datetime | None:
     """The last visit or the end of the last activity; None: somebody is at work in it, or in a shell."""
-    asked = Activity.objects.filter(environment=environment).exclude(kind__in=_BY_THE_CLOCK)
-    if asked.open().exclude(kind=Kind.PAUSE).exists() or SSHSession.objects.filter(environment=environment).exists():
+    if SSHSession.objects.filter(environment=environment).exists():
         return None
-    ended = asked.filter(finished_at__isnull=False).order_by("-finished_at").values_list("finished_at", flat=True)
-    visit = Health.objects.filter(environment=environment).values_list("requested_at", flat=True)
-    times = (environment.created_at, environment.deployed_at, environment.visited_at, ended.first(), visit.first())
+    open_ones = Q(state__in=[State.PENDING, State.RUNNING]) & ~Q(kind=Kind.PAUSE)
+    asked = Activity.objects.filter(environment=environment).exclude(kind__in=_BY_THE_CLOCK)
+    told = asked.aggregate(open=Count("pk", filter=open_ones), ended=Max("finished_at"))
+    if told["open"]:
+        return None
+    visit = health.requested_at if health is not None else None
+    times = (environment.created_at, environment.deployed_at, environment.visited_at, told["ended"], visit)
     return max(at for at in times if at is not None)
 
 
-def sleeps_at(environment: Environment) -> datetime | None:
-    """When it is paused unless somebody comes; None when it is not going to be."""
+def sleeps_at(environment: Environment, health: Health | None) -> datetime | None:
+    """When it is paused unless somebody comes; None when it is not going to be. `health` is the environment's."""
     hours = environment.project.pause_after
     if not hours or not environment.is_active or environment.is_paused or not environment.may_sleep:
         return None
-    used = last_use(environment)
+    used = last_use(environment, health)
     return used + timedelta(hours=hours) if used is not None else None

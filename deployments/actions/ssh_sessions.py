@@ -11,7 +11,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from deployments import live
-from deployments.models import Release, SSHSession
+from deployments.actions import pausing
+from deployments.enums import Kind, State
+from deployments.models import Activity, Release, SSHSession
 from deployments.pipeline.confidential import redactor_of
 from deployments.redaction import MARK
 from environments import access
@@ -26,6 +28,7 @@ LOST_AFTER = timedelta(seconds=60)  # without one: its process was killed
 MOST_PER_PERSON = 24  # at once
 MOST_PER_ENVIRONMENT = 60
 DEFAULT_THRESHOLD = "contributor"
+_DISCOURAGED = timedelta(seconds=30)  # after a failure to wake it
 _LONGEST_COMMAND = 500  # characters that are kept
 
 # Passwords that are given to programs as arguments, whatever they are.
@@ -105,6 +108,18 @@ def _environment(addresses: Sequence[Address]) -> tuple[Environment | None, str]
     return None, ""
 
 
+def wake(user: User, addresses: Sequence[Address], *, address: str) -> bool:
+    """Have a paused environment woken, for somebody who may go in. False when it is not paused, or did not wake up."""
+    environment, _ = _environment(addresses)
+    if environment is None or not environment.is_paused:
+        return False
+    last = Activity.objects.filter(environment=environment, kind=Kind.RESUME).order_by("-sequence").first()
+    if last is not None and last.state == State.FAILED and last.created_at > timezone.now() - _DISCOURAGED:
+        return False
+    pausing.resume(environment, by=user, address=address)
+    return True
+
+
 def why_closed(environment: Environment, release: Release | None) -> str:
     """Why nobody can go in now, whoever they are; empty when people can."""
     if environment.status == Environment.Status.DELETING:
@@ -112,7 +127,7 @@ def why_closed(environment: Environment, release: Release | None) -> str:
     if not environment.is_active:
         return f"{environment.title} is inactive: nothing runs there. Activate it first."
     if environment.is_paused:
-        return f"{environment.title} is paused. Open its site or resume it in the portal, then try again."
+        return f"{environment.title} is paused, and did not wake up. Its page in the portal says why."
     if release is None:
         return f"Nothing is deployed on {environment.title} yet. Try again after its first deployment."
     return ""

@@ -26,7 +26,7 @@ def pause_idle() -> None:
 
 def is_due(environment: Environment, runtime: Runtime) -> bool:
     """Whether it is to be paused now. A cron that runs is let run; workers alone keep nothing awake."""
-    at = idle.sleeps_at(environment)
+    at = idle.sleeps_at(environment, Health.objects.filter(environment=environment).first())
     if at is None or at > timezone.now():
         return False
     return not any(run.ended is None for run in runtime.crons.runs(specs.place_of(environment)))

@@ -1,6 +1,7 @@
 """What the ssh process asks the database, in threads of its own: who has this key, and what may they still do."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from deployments.actions import ssh_sessions
 from deployments.actions.ssh_sessions import Way
 from deployments.ssh import commands
 from environments import access
-from portal.errors import Missing
+from portal.errors import Conflict, Missing
 from portal.models import SSHKey, User
 
 MIN_RSA_BITS = 3072
 _USED_EVERY = timedelta(minutes=1)
+_WAKING = 30.0  # seconds that somebody waits for a paused environment
+_LOOK = 0.2
 
 T = TypeVar("T")
 _threads = ThreadPoolExecutor(8, thread_name_prefix="ssh-database")
@@ -80,7 +83,10 @@ def readable(user_id: int, project_id: str) -> bool:
 
 
 def way(user_id: int, user_name: str, address: str) -> Way:
-    """Where the user name leads this person. Raises Missing, which is noted, or Conflict."""
+    """Where the user name leads this person; a paused environment is woken and waited for, so ask in `ask_to_enter`.
+
+    Raises Missing, which is noted, or Conflict.
+    """
     user = User.objects.filter(pk=user_id).first()
     addresses = commands.addresses(user_name)
     try:
@@ -89,6 +95,17 @@ def way(user_id: int, user_name: str, address: str) -> Way:
         if user is not None:
             ssh_sessions.refuse(user, addresses, address=address)
         raise
+    except Conflict:
+        if user is None or not ssh_sessions.wake(user, addresses, address=address):
+            raise
+    deadline = time.monotonic() + _WAKING
+    while True:
+        time.sleep(_LOOK)
+        try:
+            return ssh_sessions.find(user, addresses)
+        except Conflict:
+            if time.monotonic() > deadline or not ssh_sessions.wake(user, addresses, address=address):
+                raise
 
 
 def lost(people: Iterable[Person], work: Iterable[tuple[int, str]]) -> tuple[set[int], set[tuple[int, str]]]:

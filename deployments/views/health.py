@@ -83,7 +83,7 @@ def environment_health_card(request: HttpRequest, project_id: str, name: str) ->
         "environment": environment,
         "health": health,
         "urgent": [each for each in _volumes(health) if each.tone],
-        "sleeps_at": idle.sleeps_at(environment),
+        "sleeps_at": idle.sleeps_at(environment, health),
         "charts": _charts(environment, RANGES[0])[:3],
         "width": charts.WIDTH,
         "height": charts.HEIGHT,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.urls import reverse
@@ -32,6 +33,12 @@ _BUSY = {
 }
 
 
+@lru_cache(maxsize=4096)
+def _url(project_id: str, name: str) -> str:
+    """Remembered: a page names hundreds of them."""
+    return reverse("environment", args=[project_id, name])
+
+
 @dataclass
 class Node:
     """An environment in the tree, as this person may see it."""
@@ -57,7 +64,7 @@ class Node:
 
     @property
     def url(self) -> str:
-        return reverse("environment", args=[self.environment.project_id, self.environment.name])
+        return _url(self.environment.project_id, self.environment.name)
 
     @property
     def type_label(self) -> str:

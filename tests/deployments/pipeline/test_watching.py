@@ -180,7 +180,7 @@ def test_a_visit_a_cron_or_a_wish_keep_it_awake(engine: Engine, gauges: FakeGaug
         patched.setattr(engine.runtime.crons, "runs", lambda place: [type("Run", (), {"ended": None})()])
         assert not idling.is_due(environment, engine.runtime)
     open_one = engine.ask(Kind.REDEPLOY)
-    assert idle.last_use(environment) is None
+    assert idle.last_use(environment, None) is None
     Activity.objects.filter(pk=open_one.pk).delete()
     assert idling.is_due(environment, engine.runtime)
 

@@ -217,7 +217,7 @@ def test_what_is_not_there_looks_like_what_is_not_allowed(world: World) -> None:
 def test_somebody_allowed_is_told_why_it_is_closed(world: World) -> None:
     assert b"It has: app, app--queue, app--strict" in run(world.owner, world.name("nope"), "id").stderr
     for change, said in (
-        ({"paused_at": "2026-01-01T00:00:00Z"}, b"is paused"),
+        ({"paused_at": "2026-01-01T00:00:00Z"}, b"did not wake up"),
         ({"paused_at": None, "status": "inactive"}, b"is inactive"),
         ({"status": "deleting"}, b"is being deleted"),
         ({"status": "active"}, b""),

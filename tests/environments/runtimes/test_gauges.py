@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from environments.process import Watch
+from environments.runtimes.base import Place
 from environments.runtimes.gauges import Position
 from environments.runtimes.local import gauges, weigh
 from environments.runtimes.local.layout import Layout
 from environments.runtimes.local.supervisor import Supervisor
+from portal.paths import Home
 
 from .apps import FILES, PYTHON
 from .make import Maker
@@ -29,21 +31,28 @@ def line(second: int = 0, path: str = "", status: int = 200, took: float = 0.1, 
     return LINE.format(second=second, path=path, status=status, took=took, end=end)
 
 
+PLACE = Place("p", "main-abc", 1)
+
+
 @pytest.fixture
-def log(maker: Maker) -> Path:
-    path = Layout(maker.home, maker.place).logs / "access.log"
+def log(tmp_path: Path) -> Path:
+    path = Layout(Home(tmp_path), PLACE).logs / "access.log"
     path.parent.mkdir(parents=True)
     return path
 
 
-def test_a_log_is_read_from_where_it_was_left_also_when_it_is_rotated(maker: Maker, log: Path) -> None:
-    reader = gauges.LocalGauges(maker.home, Supervisor(maker.home))
+def reader_of(tmp_path: Path) -> gauges.LocalGauges:
+    return gauges.LocalGauges(Home(tmp_path), Supervisor(Home(tmp_path)))
+
+
+def test_a_log_is_read_from_where_it_was_left_also_when_it_is_rotated(tmp_path: Path, log: Path) -> None:
+    reader = reader_of(tmp_path)
     log.write_text(line(1))
-    found = reader.requests(maker.place, None)
+    found = reader.requests(PLACE, None)
     assert (found.count, found.until.offset) == (0, len(line(1)))
     with log.open("a") as file:
         file.write(line(2, status=502, took=1.5) + line(3, end=" stranger") + line(4) + line(5)[:40])
-    found = reader.requests(maker.place, found.until)
+    found = reader.requests(PLACE, found.until)
     assert (found.count, found.errors, list(found.seconds)) == (2, 1, [1.5, 0.1])
     assert found.last is not None
     assert time.gmtime(found.last).tm_sec == 4
@@ -51,19 +60,19 @@ def test_a_log_is_read_from_where_it_was_left_also_when_it_is_rotated(maker: Mak
         file.write(line(5)[40:] + line(6))
     log.rename(log.with_name("access.log.1"))
     log.write_text(line(7))
-    found = reader.requests(maker.place, found.until)
+    found = reader.requests(PLACE, found.until)
     assert found.count == 3
-    assert reader.requests(maker.place, found.until).count == 0
+    assert reader.requests(PLACE, found.until).count == 0
     log.write_text("")
-    assert reader.requests(maker.place, found.until).count == 0
+    assert reader.requests(PLACE, found.until).count == 0
     log.unlink()
-    assert reader.requests(maker.place, found.until).count == 0
+    assert reader.requests(PLACE, found.until).count == 0
 
 
-def test_odd_lines_are_left_out(maker: Maker, log: Path) -> None:
-    reader = gauges.LocalGauges(maker.home, Supervisor(maker.home))
+def test_odd_lines_are_left_out(tmp_path: Path, log: Path) -> None:
+    reader = reader_of(tmp_path)
     log.write_bytes(b"\xff\xfe\n\n" + b'""""""\n' + line(1).encode() + b"x" * 1000 + b"\n")
-    assert reader.requests(maker.place, Position(log.stat().st_ino, 0)).count == 1
+    assert reader.requests(PLACE, Position(log.stat().st_ino, 0)).count == 1
 
 
 def test_folders_are_weighed_without_following_links(tmp_path: Path) -> None:
