@@ -14,6 +14,7 @@ from django.core.paginator import Paginator
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.text import Truncator
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -79,7 +80,7 @@ def mail_message(request: HttpRequest, project_id: str, name: str, number: str) 
         framed,
         node,
         Crumb("Mail", reverse("environment_mail", args=[project_id, name])),
-        Crumb(str(message)),
+        Crumb(Truncator(str(message)).chars(60)),
         tab="environment_mail",
         message=message,
         content=content,

@@ -9,6 +9,7 @@ from pytest_django.live_server_helper import LiveServer
 from deployments.enums import Kind, State
 from portal.models import Project
 from tests import factories as make
+from tests.deployments.mail import letters
 from tests.deployments.views import scenes
 from tests.e2e.screens import FOLDER, Screen, chromium
 
@@ -64,6 +65,28 @@ def look(screen: Screen, pages: dict[str, str], prefix: str = "") -> None:
 def test_ordinary_pages_look_right(chrome: Browser, live_server: LiveServer) -> None:
     scene = scenes.ordinary()
     look(Screen(chrome, live_server.url, scene.owner), paths(scene))
+
+
+def test_mail_looks_right(chrome: Browser, live_server: LiveServer) -> None:
+    scene = scenes.ordinary()
+    staging = scene.project.environments.get(name="staging")
+    html = "<div style='font-family: sans-serif; padding: 24px'><h1>Thank you, Mara</h1><p>Order 1042 is on its way.</p></div>"
+    shown = letters.put(staging, letters.letter(html=html, attachment=b"%PDF-1"))
+    failed = letters.put(staging, letters.letter("W" * 300, html="<img src='https://tracker.example/x.gif'>" + "wide" * 900))
+    failed.state, failed.error = failed.State.FAILED, "554 5.7.1 <" + "x" * 300 + "> refused"
+    failed.save()
+    mail = f"/projects/{scene.project.pk}/environments/staging/mail"
+    pages = {
+        "mail": f"{mail}/",
+        "mail-empty": f"/projects/{scene.project.pk}/environments/master/mail/",
+        "mail-html": f"{mail}/{shown.pk}/",
+        "mail-text": f"{mail}/{shown.pk}/?show=text",
+        "mail-headers": f"{mail}/{shown.pk}/?show=headers",
+        "mail-failed": f"{mail}/{failed.pk}/?show=source",
+        "mail-delete": f"{mail}/delete",
+        "mail-setting": f"/projects/{scene.project.pk}/environments/staging/settings",
+    }
+    look(Screen(chrome, live_server.url, scene.owner), pages)
 
 
 def test_pages_hold_very_long_and_hostile_names(chrome: Browser, live_server: LiveServer) -> None:
