@@ -14,6 +14,7 @@ from deployments.views import (
     search,
     settings,
     streams,
+    variables,
 )
 
 _ENVIRONMENT = "projects/<str:project_id>/environments/<str:name>"
@@ -31,6 +32,18 @@ urlpatterns = [
     path("projects/<str:project_id>/settings", settings.project_settings, name="project_settings"),
     path(
         "projects/<str:project_id>/settings/<str:section>", settings.project_settings_save, name="project_settings_save"
+    ),
+    path("projects/<str:project_id>/variables", variables.project_variables, name="project_variables"),
+    path("projects/<str:project_id>/variables/save", variables.project_variables_save, name="project_variables_save"),
+    path(
+        "projects/<str:project_id>/variables/import",
+        variables.project_variables_import,
+        name="project_variables_import",
+    ),
+    path(
+        "projects/<str:project_id>/variables/export",
+        variables.project_variables_export,
+        name="project_variables_export",
     ),
     path("projects/<str:project_id>/activities/", activities.activities, name="activities"),
     path(f"{_ACTIVITY}/", activities.activity, name="activity"),
@@ -82,6 +95,14 @@ urlpatterns = [
     path(f"{_BACKUP}/pin", backups.backup_pin, name="backup_pin"),
     path(f"{_BACKUP}/prove", backups.backup_prove, name="backup_prove"),
     path(f"{_BACKUP}/download", download.backup_download, name="backup_download"),
+    path(f"{_ENVIRONMENT}/variables", variables.environment_variables, name="environment_variables"),
+    path(f"{_ENVIRONMENT}/variables/save", variables.environment_variables_save, name="environment_variables_save"),
+    path(
+        f"{_ENVIRONMENT}/variables/import", variables.environment_variables_import, name="environment_variables_import"
+    ),
+    path(
+        f"{_ENVIRONMENT}/variables/export", variables.environment_variables_export, name="environment_variables_export"
+    ),
     path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
     path(
         f"{_ENVIRONMENT}/settings/<str:section>", settings.environment_settings_save, name="environment_settings_save"

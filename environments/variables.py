@@ -161,6 +161,17 @@ def merged(own: Mapping[str, Mapping[str, Any]], variables: Iterable[Variable]) 
     return found
 
 
+def with_php(app: App, variables: Iterable[Variable]) -> App:
+    """The app with the settings for php.ini that it is to have: its own `php:` variables and those set from outside."""
+    found = merged({"php": app.variables.get("php", {})}, variables)
+    php = {name.removeprefix("php:"): value for name, value in found.items() if name.startswith("php:")}
+    return (
+        app
+        if php == app.variables.get("php", {})
+        else app.model_copy(update={"variables": {**app.variables, "php": php}})
+    )
+
+
 def document_root(app: App) -> str:
     """The folder that `/` is served from; the app's own when it serves no files."""
     root = next((location.root for path, location in sorted(app.locations.items()) if location.root is not None), "")

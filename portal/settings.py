@@ -39,7 +39,10 @@ def _secret(name: str) -> str:
 
 
 SECRET_KEY = env.str("SLIPWAY_SECRET_KEY", "") or _secret("django.key")
-FIELD_KEYS = (env.str("SLIPWAY_FIELD_KEYS", "") or _secret("fields.keys")).split()
+FIELD_KEYS = env.str("SLIPWAY_FIELD_KEYS", "").split()  # instead of those in the file
+FIELD_KEYS_FILE = HOME.secrets / "fields.keys"  # read by portal.crypto, which notices when it changes
+if not FIELD_KEYS:
+    _secret(FIELD_KEYS_FILE.name)
 
 ALLOWED_HOSTS = [BASE_DOMAIN, "localhost", "127.0.0.1", "[::1]", "." + BASE_DOMAIN]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
@@ -170,6 +173,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000  # a table of variables is sent as a whole
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

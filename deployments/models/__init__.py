@@ -11,6 +11,7 @@ from deployments.models.round import Round
 from deployments.models.sample import Sample
 from deployments.models.ssh_session import SSHSession
 from deployments.models.step import Step
+from deployments.models.variable_set import VariableSet
 
 __all__ = [
     "Activity",
@@ -26,4 +27,5 @@ __all__ = [
     "SSHSession",
     "Sample",
     "Step",
+    "VariableSet",
 ]

@@ -34,6 +34,9 @@ class Activity(models.Model):
     )
     kind = models.CharField(max_length=40, choices=[(k.value, k.value) for k in Kind])
     state = models.CharField(max_length=10, choices=[(s.value, s.value) for s in State], default=State.PENDING)
+    variable_set = models.ForeignKey(  # what a deployment found set when it began
+        "deployments.VariableSet", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     parameters = models.JSONField(default=dict, blank=True)  # what was asked, e.g. {"commit": ..., "previous": ...}
     payload = models.JSONField(default=dict, blank=True)  # what came of it, e.g. {"commits": [...], "urls": [...]}
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="activities")

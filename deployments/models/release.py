@@ -21,6 +21,9 @@ class Release(models.Model):
     author = models.CharField(max_length=200, blank=True)
     slugs = models.JSONField(default=dict)  # app name -> slug id
     configuration = models.JSONField(default=dict)  # its apps, services and routes, for display; holds no secret
+    variable_set = models.ForeignKey(
+        "deployments.VariableSet", null=True, blank=True, on_delete=models.RESTRICT, related_name="releases"
+    )
     ports = models.JSONField(default=dict)  # app or worker name -> TCP port leased to it
     created_at = models.DateTimeField(auto_now_add=True)
     live_at = models.DateTimeField(null=True, blank=True)

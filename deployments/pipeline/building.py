@@ -36,11 +36,15 @@ def build(context: Context, deployment: Deployment, app: App) -> str | None:
         spec = BuildSpec(
             activity_id=context.activity.pk,
             project_id=context.project.pk,
-            app=app,
+            app=variables.with_php(app, [each for each in deployment.variables if each.visible_build]),
             tree=work,
             cache=cache,
             env=variables.build_environment(
-                project=context.project, app=app, tree_id=tree, flavour=deployment.manifest.flavour
+                project=context.project,
+                app=app,
+                tree_id=tree,
+                variables=deployment.variables,
+                flavour=deployment.manifest.flavour,
             ),
         )
         context.runtime.build(spec, context.watch(total=settings.BUILD_TIMEOUT))

@@ -1,7 +1,10 @@
 """What a deployment works out once and all its steps use."""
 
+import hashlib
+import hmac
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,17 +13,19 @@ from urllib.parse import unquote
 from django.conf import settings
 from django.db.models import Max
 
+from deployments import state
 from deployments.enums import StepState
-from deployments.models import Release
+from deployments.models import Activity, Release, VariableSet
 from deployments.pipeline import quieting, specs
 from deployments.pipeline.context import Context
 from deployments.pipeline.failures import Failure
-from environments import repositories, slugs
+from environments import inheritance, repositories, slugs
 from environments.backing import fitness
 from environments.manifest import Manifest
 from environments.models import Environment
 from environments.routing import ResolvedRoute
 from environments.runtimes.base import ReleaseSpec
+from environments.variables import Variable
 
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASS|AUTH|KEY|CREDENTIAL", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"://[^/@\s]*:(?P<password>[^/@\s]+)@")
@@ -118,10 +123,26 @@ class Deployment:
     def slugs(self) -> dict[str, str]:
         """Slug id by app: made of what it is built from and how."""
         project = self.context.project.pk
+        seen = seen_by_builds(self.variables, self.context.project.entropy)
         return {
-            app.name: slugs.slug_id(project, app.name, self.trees[app.name], slugs.config_id(app, {}))
+            app.name: slugs.slug_id(project, app.name, self.trees[app.name], slugs.config_id(app, seen))
             for app in self.manifest.apps
         }
+
+    @cached_property
+    def variables(self) -> list[Variable]:
+        """Those that are set for the environment: looked up once in the activity, then pinned to it."""
+        return self.variable_set.variables
+
+    @cached_property
+    def variable_set(self) -> VariableSet:
+        activity = self.context.activity
+        if activity.variable_set is None:
+            found = inheritance.variables_of(self.environment)
+            with state.fenced(activity):
+                activity.variable_set = _recorded(self.environment, found)
+                Activity.objects.filter(pk=activity.pk).update(variable_set=activity.variable_set)
+        return activity.variable_set
 
     @property
     def workspace(self) -> Path:
@@ -129,6 +150,7 @@ class Deployment:
 
     def hide_secrets(self) -> None:
         self.context.hide(secrets_of(self.environment))
+        self.context.hide(specs.sensitive(self.variables))
 
 
 def secrets_of(environment: Environment) -> Iterator[str]:
@@ -136,7 +158,10 @@ def secrets_of(environment: Environment) -> Iterator[str]:
     yield environment.project.entropy
     yield from build_secrets(settings.BUILD_ENVIRONMENT)
     for service in specs.service_specs(environment).values():
-        yield from texts_in(service.secrets)
+        yield from specs.texts_in(service.secrets)
+    live = Release.objects.filter(environment=environment, state=Release.State.LIVE).select_related("variable_set")
+    for release in live:
+        yield from specs.sensitive(specs.variables_of(release))
 
 
 def build_secrets(variables: Mapping[str, str]) -> Iterator[str]:
@@ -148,13 +173,20 @@ def build_secrets(variables: Mapping[str, str]) -> Iterator[str]:
             yield unquote(found["password"])
 
 
-def texts_in(value: Any) -> Iterator[str]:
-    """Every text anywhere in a JSON value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for entry in value.values():
-            yield from texts_in(entry)
-    elif isinstance(value, Sequence):
-        for entry in value:
-            yield from texts_in(entry)
+def seen_by_builds(variables: Iterable[Variable], key: str) -> dict[str, Any]:
+    """What of them names a slug. Slug ids are shown, so sensitive values go in under the project's secret `key`."""
+    seen: dict[str, Any] = {}
+    for variable in variables:
+        if variable.visible_build:
+            text = json.dumps([variable.value, variable.is_enabled], sort_keys=True)
+            digest = hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
+            seen[variable.name] = [digest] if variable.is_sensitive else text
+    return seen
+
+
+def _recorded(environment: Environment, found: Sequence[Variable]) -> VariableSet:
+    """The newest one when it holds the same."""
+    last = VariableSet.objects.filter(environment=environment).last()
+    if last is not None and last.variables == found:
+        return last
+    return VariableSet.objects.create(environment=environment, sealed=VariableSet.seal(found))

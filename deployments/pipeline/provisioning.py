@@ -12,7 +12,7 @@ from deployments import state
 from deployments.enums import Fault, Kind
 from deployments.pipeline import specs
 from deployments.pipeline.context import GREEN, Context
-from deployments.pipeline.deployment import Deployment, texts_in
+from deployments.pipeline.deployment import Deployment
 from deployments.pipeline.failures import Failure
 from environments.backing import engine_for
 from environments.manifest import Service as Asked
@@ -31,7 +31,7 @@ def provision(context: Context, deployment: Deployment) -> str | None:
     rows = [_row(context, deployment, service) for service in asked.values()]
     found = [specs.service_spec(row) for row, _ in rows]
     for spec in found:
-        context.hide(texts_in(spec.secrets))
+        context.hide(specs.texts_in(spec.secrets))
     place = specs.place_of(deployment.environment)
     brings = context.activity.kind in (Kind.ACTIVATE, Kind.RESTORE)
     if brings and context.runtime.incoming(place).exists():

@@ -136,6 +136,7 @@ def _record(context: Context, deployment: Deployment) -> Release:
             subject=commit.subject,
             author=commit.author,
             slugs=deployment.slugs,
+            variable_set=deployment.variable_set,
             ports=lease_ports(listening),
             configuration={
                 "apps": {app.name: app.public_config(build=False) for app in deployment.manifest.apps},

@@ -2,7 +2,7 @@
 that whoever takes a deployment over, restarts a release or opens a shell in it works with what was put live."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from environments.manifest import App, Manifest, Relationship, Worker, load
 from environments.models import Environment, Service
 from environments.routing import ResolvedRoute
 from environments.runtimes.base import Place, ProgramSpec, ReleaseSpec, ServiceSpec
+from environments.variables import Variable
 from portal.crypto import decrypt
 from portal.enums import EnvironmentType
 
@@ -84,11 +85,39 @@ def service_specs(environment: Environment) -> dict[str, ServiceSpec]:
     }
 
 
+def variables_of(release: Release) -> list[Variable]:
+    """Those that were pinned to it when it was made, whatever was changed since."""
+    return release.variable_set.variables if release.variable_set else []
+
+
+def sensitive(found: Iterable[Variable]) -> Iterator[str]:
+    """What must not be shown of their values."""
+    for variable in found:
+        if variable.is_sensitive and variable.is_enabled:
+            yield from texts_in(variable.value)
+            if not isinstance(variable.value, str):
+                yield json.dumps(variable.value, ensure_ascii=False)
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text anywhere in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from texts_in(entry)
+    elif isinstance(value, Sequence):
+        for entry in value:
+            yield from texts_in(entry)
+
+
 def release_spec(release: Release, manifest: Manifest | None = None) -> ReleaseSpec:
     """What the release runs as. `manifest` is read from its commit unless it is given. Raises ManifestError."""
     environment = release.environment
     manifest = manifest or manifest_of(environment.project_id, release.commit)
-    making = _Making(release, manifest, routes_of(environment, manifest), service_specs(environment))
+    making = _Making(
+        release, manifest, routes_of(environment, manifest), service_specs(environment), variables_of(release)
+    )
     return ReleaseSpec(
         place=place_of(environment),
         number=release.number,
@@ -107,6 +136,7 @@ class _Making:
     manifest: Manifest
     routes: tuple[ResolvedRoute, ...]
     services: Mapping[str, ServiceSpec]
+    variables: Sequence[Variable]
 
     def programs(self) -> Iterator[ProgramSpec]:
         for app in self.manifest.apps:
@@ -121,7 +151,7 @@ class _Making:
         relationships = self._relationships(worker.relationships if worker else app.relationships)
         return ProgramSpec(
             name=worker.full_name if worker else app.name,
-            app=app,
+            app=variables.with_php(app, [each for each in self.variables if each.visible_runtime]),
             worker=worker,
             slug=settings.HOME.slug(environment.project_id, slug_id),
             env=variables.run_environment(
@@ -132,6 +162,7 @@ class _Making:
                 tree_id=slug_id.rsplit("-", 2)[1],  # see environments.slugs
                 relationships=relationships,
                 routes=self.routes,
+                variables=self.variables,
                 port=port,
                 smtp_host=_smtp_host(environment),
                 flavour=self.manifest.flavour,

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -248,8 +249,8 @@ def _release(release: Release | None) -> dict[str, Any]:
 
 def _secrets_of(release: Release | None) -> dict[str, Any]:
     """What a release is run with and that must not lie about in plain text."""
-    variables = getattr(release, "variables", None)
-    return {"variables": variables} if variables else {}
+    variables = specs.variables_of(release) if release else []
+    return {"variables": [asdict(each) for each in variables]} if variables else {}
 
 
 def _mb(size: int) -> str:

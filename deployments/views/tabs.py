@@ -21,6 +21,7 @@ TABS = (
     Tab("environment_routes", "Routes"),
     Tab("environment_mail", "Mail"),
     Tab("environment_backups", "Backups"),
+    Tab("environment_variables", "Variables"),
     Tab("environment_settings", "Settings"),
 )
 

@@ -5,6 +5,7 @@ from environments.models.environment_access import EnvironmentAccess
 from environments.models.host import Host
 from environments.models.http_access import HttpAccess
 from environments.models.service import Service
+from environments.models.variable import Variable
 from environments.models.visit import Visit
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "Host",
     "HttpAccess",
     "Service",
+    "Variable",
     "Visit",
 ]

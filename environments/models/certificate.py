@@ -4,6 +4,8 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from portal.fields import SealedField
+
 _SOON = timedelta(days=21)
 
 
@@ -13,7 +15,7 @@ class Certificate(models.Model):
     project = models.ForeignKey("portal.Project", null=True, on_delete=models.CASCADE, related_name="certificates")
     names = models.JSONField()  # what it is for: host names, some with a leading "*."
     chain = models.TextField()  # PEM, its own first
-    key = models.TextField()  # PEM, encrypted: see portal.crypto
+    key = SealedField()  # PEM
     issuer = models.CharField(max_length=300)
     fingerprint = models.CharField(max_length=64, unique=True)  # SHA-256 of the certificate, hexadecimal
     expires_at = models.DateTimeField()

@@ -1,5 +1,7 @@
 from django.db import models
 
+from portal.fields import SealedField
+
 
 class Service(models.Model):
     """A backing service that exists for an environment: one process with its own data directory and password."""
@@ -11,7 +13,7 @@ class Service(models.Model):
     asked = models.CharField(max_length=60)  # the type in services.yaml, "mysql:10.4"
     address = models.GenericIPAddressField(protocol="IPv4")  # its own loopback address
     port = models.PositiveIntegerField()
-    secret = models.TextField()  # encrypted JSON: what the engine's module needs to connect, see backing.base.Secrets
+    secret = SealedField()  # JSON: what the engine's module needs to connect, see backing.base.Secrets
     configuration = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 
+from portal.fields import SealedField
 from portal.ids import new_id
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Project(models.Model):
     max_active_integration = models.PositiveIntegerField(default=8)
     delete_merged = models.BooleanField(default=False)  # branches are deleted a day after their merge
     deploy_key_public = models.TextField(blank=True)  # OpenSSH line to paste at the Git host
-    deploy_key_private = models.TextField(blank=True)  # encrypted, see portal.crypto
+    deploy_key_private = SealedField(blank=True)
     entropy = models.CharField(
         max_length=56, default="", blank=True
     )  # PLATFORM_PROJECT_ENTROPY, stable for the project's life

@@ -105,6 +105,30 @@
   });
   document.querySelectorAll("[data-confirm]").forEach((field) => { field.form.querySelector("[data-confirmed]").disabled = field.value.trim() !== field.dataset.confirm; });
 
+  // A table that is saved as a whole gets another row without asking the server.
+  document.addEventListener("click", (event) => {
+    const more = event.target.closest("[data-add-row]");
+    const rows = more?.form.querySelectorAll("[data-row]"), last = rows?.[rows.length - 1];
+    if (!last) return;
+    event.preventDefault();
+    const count = more.form.querySelector("[data-count]"), number = count.value, made = last.cloneNode(true);
+    made.classList.remove("variable-wrong");
+    made.querySelectorAll(".error, [name$='-hidden']").forEach((each) => each.remove());
+    made.querySelectorAll("[name]").forEach((each) => {
+      each.name = each.name.replace(/^r\d+/, `r${number}`);
+      each.removeAttribute("aria-invalid");
+      if (each.type === "checkbox") each.checked = /visible_runtime|is_inheritable|is_enabled/.test(each.name);
+      else if (!/is_inheritable/.test(each.name)) each.value = "";
+    });
+    made.querySelectorAll("[id]").forEach((each) => { each.id = each.id.replace(/^r\d+/, `r${number}`); });
+    made.querySelectorAll("label[for]").forEach((each) => { each.htmlFor = each.htmlFor.replace(/^r\d+/, `r${number}`); });
+    made.querySelector("legend").textContent = "New variable";
+    made.querySelector("textarea").placeholder = "value";
+    count.value = Number(number) + 1;
+    last.after(made);
+    made.querySelector("input[name$='-name']").focus();
+  });
+
   // ---- Times --------------------------------------------------------------------------------------------------------
   const relative = (seconds) => seconds < 45 ? "now" : seconds < 2700 ? `${Math.max(1, Math.round(seconds / 60))} min`
     : seconds < 129600 ? `${Math.max(1, Math.round(seconds / 3600))} h` : `${Math.round(seconds / 86400)} d`;

@@ -159,6 +159,10 @@ def branch(world: World) -> dict[str, Any]:
     return {"branch": "brand-new", "title": "", "parent": world.active.name}
 
 
+def variable_table(world: World) -> dict[str, Any]:
+    return {"version": "0", "count": "1", "r0-name": "env:A", "r0-value": "1", "r0-visible_runtime": "on"}
+
+
 DOORS = [
     Door("projects", SIGNED_IN),
     Door("search", SIGNED_IN),
@@ -205,6 +209,14 @@ DOORS = [
     Door("backup_pin", OPERATE, on_backup, "POST", lambda world: {"pinned": "1"}),
     Door("backup_prove", OPERATE, on_backup, "POST"),
     Door("backup_download", PUSH, on_backup),
+    Door("environment_variables", SEE, on_active),
+    Door("environment_variables_save", OPERATE, on_active, "POST", variable_table),
+    Door("environment_variables_import", OPERATE, on_active, "POST", lambda world: {"text": "A=1"}),
+    Door("environment_variables_export", OPERATE, on_active),
+    Door("project_variables", IN_PROJECT, on_project),
+    Door("project_variables_save", OWNERS, on_project, "POST", variable_table),
+    Door("project_variables_import", OWNERS, on_project, "POST", lambda world: {"text": "A=1"}),
+    Door("project_variables_export", OWNERS, on_project),
     Door("environment_settings", SEE, on_active),
     Door("environment_settings_save", OPERATE, on_title, "POST", lambda world: {"title": "New title"}),
     Door("environment_settings_save", OPERATE, on_http_access, "POST", lambda world: {"mode": "off"}),

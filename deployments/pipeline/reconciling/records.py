@@ -11,8 +11,9 @@ from deployments.enums import Kind, State, StepState
 from deployments.models import Activity, LogChunk, Step
 from deployments.pipeline import backup_rounds
 from deployments.pipeline.reconciling.finding import Finding
-from environments.models import Environment, Service
+from environments.models import Environment
 from portal.crypto import decrypt
+from portal.fields import sealed
 from portal.models import Project
 
 
@@ -71,12 +72,10 @@ def backups() -> Iterable[Finding]:
 
 def secrets() -> Iterable[Finding]:
     """What none of the keys in secrets/fields.keys opens."""
-    services = Service.objects.select_related("environment").exclude(secret="")
-    sealed = [(f"the passwords of {each} of {each.environment}", each.secret) for each in services]
-    projects = Project.objects.exclude(deploy_key_private="")
-    sealed += [(f"the deploy key of {each}", each.deploy_key_private) for each in projects]
-    for what, token in sealed:
-        try:
-            decrypt(token)
-        except InvalidToken:
-            yield Finding(f"No key in secrets/fields.keys opens {what}")
+    for model, name in sealed():
+        for row in model._default_manager.exclude(**{name: ""}):
+            try:
+                decrypt(getattr(row, name))
+            except InvalidToken:
+                what = f"{name.replace('_', ' ')} of {model._meta.verbose_name} {row}"
+                yield Finding(f"No key in secrets/fields.keys opens the {what}")
