@@ -9,6 +9,7 @@ from deployments.views import (
     health,
     logs,
     mail,
+    merging,
     projects,
     routes,
     search,
@@ -102,6 +103,15 @@ urlpatterns = [
     ),
     path(
         f"{_ENVIRONMENT}/variables/export", variables.environment_variables_export, name="environment_variables_export"
+    path(f"{_ENVIRONMENT}/actions", environments.environment_actions, name="environment_actions"),
+    path(f"{_ENVIRONMENT}/keep", environments.environment_keep, name="environment_keep"),
+    path(f"{_ENVIRONMENT}/merge", merging.environment_merge, name="environment_merge"),
+    path(f"{_ENVIRONMENT}/merge/preview", merging.environment_merge_preview, name="environment_merge_preview"),
+    path(f"{_ENVIRONMENT}/synchronize", merging.environment_synchronize, name="environment_synchronize"),
+    path(
+        f"{_ENVIRONMENT}/synchronize/preview",
+        merging.environment_synchronize_preview,
+        name="environment_synchronize_preview",
     ),
     path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
     path(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from deployments.actions import possible
+from deployments.actions import merges, possible
 from deployments.actions.activities import NEEDED
 from deployments.actions.possible import Situation, Use
 from deployments.enums import Kind
@@ -55,15 +55,21 @@ def _sleeps(frame: Frame, environment: Environment) -> bool:
     return environment.is_paused
 
 
+def _has_parent(frame: Frame, environment: Environment) -> bool:
+    return environment.parent_id is not None
+
+
 BUTTONS = (
     Button(Kind.BRANCH, "environment_branch", "New branch", "git-branch", _always),
+    Button(Kind.MERGE, "environment_merge", "Merge", "git-merge", _has_parent),
+    Button(Kind.SYNCHRONIZE, "environment_synchronize", "Sync", "arrow-down-to-line", _has_parent),
     Button(Kind.DEACTIVATE, "environment_deactivate", "Deactivate", "power", _can_go, more=True),
     Button(Kind.PAUSE, "environment_pause", "Pause", "pause", _can_sleep, post=True, more=True),
     Button(Kind.REDEPLOY, "environment_redeploy", "Redeploy", "rotate-cw", _active, post=True),
     Button(Kind.BACKUP, "environment_backup", "Back up", "archive", _active, post=True, more=True),
     Button(Kind.DELETE, "environment_delete", "Delete", "trash-2", _can_be_deleted, more=True),
-    Button(Kind.ACTIVATE, "environment_activate", "Activate", "play", _inactive, post=True, primary=True),
     Button(Kind.RESUME, "environment_resume", "Wake up", "sunrise", _sleeps, post=True, primary=True),
+    Button(Kind.ACTIVATE, "environment_activate", "Activate", "play", _inactive, primary=True),
 )
 
 
@@ -75,14 +81,25 @@ def offered(frame: Frame, node: Node) -> list[Button]:
 
 def why_not(node: Node, now: Situation, kind: Kind) -> str:
     """Empty when the person may and it is possible. The actions decide again: this is for the eye."""
-    return node.why_not(NEEDED[kind]) or possible.why_not(kind, now)
+    return node.why_not(NEEDED[kind]) or _why_not_above(node, kind) or possible.why_not(kind, now)
+
+
+def _why_not_above(node: Node, kind: Kind) -> str:
+    """What the person's role on the parent does not allow."""
+    if kind not in (Kind.MERGE, Kind.SYNCHRONIZE) or node.environment.parent_id is None:
+        return ""
+    if node.parent is None:
+        return f"You have no access to its parent. Ask an admin of {node.environment.project.title}."
+    if kind is Kind.MERGE:
+        return node.parent.why_not(merges.needed_on_parent(node.parent.environment))
+    return ""
 
 
 def situation(frame: Frame, node: Node) -> Situation:
     """What the rules look at, of what the frame knows already. Environments that the person does not see have no
     title here."""
     environment = node.environment
-    seen = [each for each in frame.nodes if each is not node and _takes_a_place(each)]
+    seen = [each for each in frame.nodes if each is not node and takes_a_place(each)]
     own = environment.environment_type is EnvironmentType.INTEGRATION and environment.is_active
     hidden = frame.integration_active - own - sum(each.environment.is_active for each in seen)
     taken = [Use(each.environment.title, each.live_at, each.environment.visited_at) for each in seen]
@@ -93,10 +110,24 @@ def situation(frame: Frame, node: Node) -> Situation:
         open={Kind(node.open_kind)} if node.open_kind else (),
         taken=possible.in_order(taken) + [Use("one that you cannot see", None, None, hidden=True)] * max(hidden, 0),
         live=node.live_number is not None,
+        parent=node.parent_title or "its parent",
+        ahead=node.ahead,
+        behind=node.behind,
+        merging=node.merging,
     )
 
 
-def _takes_a_place(node: Node) -> bool:
+def listing(frame: Frame, node: Node) -> dict[str, dict[str, bool | str]]:
+    """For every kind of activity that can be asked for: whether, and why not."""
+    now = situation(frame, node)
+    reasons = {kind: why_not(node, now, kind) for kind in NEEDED}
+    return {
+        kind.value.removeprefix("environment."): {"allowed": not reason, "reason": reason}
+        for kind, reason in reasons.items()
+    }
+
+
+def takes_a_place(node: Node) -> bool:
     environment = node.environment
     return environment.environment_type is EnvironmentType.INTEGRATION and (
         environment.is_active or node.open_kind == Kind.ACTIVATE

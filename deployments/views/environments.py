@@ -1,12 +1,16 @@
+from datetime import UTC, datetime
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from deployments.actions import data, pausing, possible, removals
 from deployments.actions import environments as actions
-from deployments.actions import pausing
+from deployments.enums import Kind
 from deployments.models import Activity, Backup, Release, Step
 from deployments.pipeline import backup_rounds
 from deployments.views import buttons, feed, frame
@@ -14,6 +18,7 @@ from deployments.views.forms import BranchForm, ConfirmForm, tell
 from deployments.views.nodes import Node
 from deployments.views.projects import clone_url
 from environments.models import Environment, Service
+from portal.enums import EnvironmentType
 from portal.errors import SlipwayError
 from portal.permissions import Permission
 from portal.requests import address
@@ -29,7 +34,7 @@ def environment(request: HttpRequest, project_id: str, name: str) -> HttpRespons
     shown = node.environment
     release = Release.objects.filter(environment=shown, state=Release.State.LIVE).select_related("activity").first()
     offered = buttons.offered(framed, node)
-    latest = Activity.objects.filter(environment=shown).select_related("environment", "project")[:_FEED]
+    latest = Activity.objects.filter(Q(environment=shown) | Q(source=shown)).select_related("environment", "project")
     return frame.environment_page(
         request,
         "environments/environment.html",
@@ -40,8 +45,10 @@ def environment(request: HttpRequest, project_id: str, name: str) -> HttpRespons
         reused=_build_reused(release),
         urls=_urls(shown, release),
         services=_services(shown, release),
-        entries=feed.entries(latest),
+        entries=feed.entries(latest[:_FEED]),
         clone_url=clone_url(framed.project),
+        removal=removal(node),
+        keep_why_not=node.why_not(Permission.OPERATE),
         actions=offered,
         more=[each for each in offered if each.more],
         backup_alarm=backup_rounds.alarms([shown]).get(shown.pk, ""),
@@ -71,12 +78,67 @@ def _services(environment: Environment, release: Release | None) -> list[tuple[s
     return apps + [(each.name, f"{each.engine} {each.version}", each.asked) for each in services]
 
 
+def removal(node: Node) -> str:
+    """What was announced: why Slipway removes it. Empty when nothing was."""
+    environment = node.environment
+    if environment.removal_at is None:
+        return ""
+    if environment.removal_reason == Environment.Removal.MERGED:
+        return "It is merged. Slipway deletes it with its branch"
+    days = environment.lifetime_days or 0
+    return f"Nobody used it for {days} {'day' if days == 1 else 'days'}, as long as it lives. Slipway removes it"
+
+
+@login_required
+@require_GET
+def environment_actions(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
+    """What may be asked of it by this person now, and why the rest may not: for programs."""
+    framed = frame.load(request, project_id)
+    return JsonResponse({"actions": buttons.listing(framed, framed.node(name))})
+
+
 @login_required
 @require_POST
+def environment_keep(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
+    framed = frame.load(request, project_id)
+    node = framed.node(name)
+    removals.keep(node.environment, by=framed.user, address=address(request))
+    messages.success(request, f"{node.environment.title} stays for a week at least.")
+    return redirect(node.url)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
 def environment_activate(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
     framed = frame.load(request, project_id)
-    activity = actions.activate(framed.node(name).environment, by=framed.user, address=address(request))
-    return redirect("activity", project_id, activity.pk)
+    node = framed.node(name)
+    if request.method == "POST":
+        empty = request.POST.get("begin") == "empty"
+        activity = actions.activate(node.environment, by=framed.user, empty=empty, address=address(request))
+        return redirect("activity", project_id, activity.pk)
+    now = buttons.situation(framed, node)
+    parent = node.parent.environment if node.parent else None
+    type = node.environment.environment_type
+    return frame.page(
+        request,
+        "environments/activate.html",
+        framed,
+        frame.Crumb(node.environment.title, node.url),
+        frame.Crumb("Activate"),
+        here=node.environment.name,
+        node=node,
+        environment=node.environment,
+        why_not=buttons.why_not(node, now, Kind.ACTIVATE),
+        no_copy=data.why_not_of_parent(parent, type, by=framed.user),
+        users=places(framed) if possible.no_room(now) else (),
+    )
+
+
+def places(framed: frame.Frame) -> list[Node]:
+    """The Integration environments that take a place, the longest unused first: one of them may be deactivated."""
+    active = [node for node in framed.nodes if buttons.takes_a_place(node)]
+    never = datetime.min.replace(tzinfo=UTC)
+    return sorted(active, key=lambda node: max(node.live_at or never, node.environment.visited_at or never))
 
 
 @login_required
@@ -113,7 +175,9 @@ def environment_deactivate(request: HttpRequest, project_id: str, name: str) -> 
         activity = actions.deactivate(node.environment, by=framed.user, address=address(request))
         return redirect("activity", project_id, activity.pk)
     losses = Service.objects.filter(environment=node.environment).order_by("name")
-    return _confirm(request, framed, node, form, "deactivate", losses=losses, why_not=node.why_not(Permission.OPERATE))
+    return _confirm(
+        request, framed, node, form, "deactivate", losses=losses, why_not=_why_not(framed, node, Kind.DEACTIVATE)
+    )
 
 
 @login_required
@@ -129,7 +193,11 @@ def environment_delete(request: HttpRequest, project_id: str, name: str) -> Http
         "releases": Release.objects.filter(environment=node.environment).count(),
         "backups": Backup.objects.stored().filter(environment=node.environment).count(),
     }
-    return _confirm(request, framed, node, form, "delete", why_not=node.why_not(Permission.DELETE), **losses)
+    return _confirm(request, framed, node, form, "delete", why_not=_why_not(framed, node, Kind.DELETE), **losses)
+
+
+def _why_not(framed: frame.Frame, node: Node, kind: Kind) -> str:
+    return buttons.why_not(node, buttons.situation(framed, node), kind)
 
 
 def _confirm(
@@ -158,7 +226,7 @@ def environment_branch(request: HttpRequest, project_id: str, name: str) -> Http
     node = framed.node(name)
     parents = [(each.environment.name, each.environment.title) for each in framed.branchable]
     full = framed.integration_active >= framed.project.max_active_integration
-    initial = {"parent": node.environment.name, "activate": not full}
+    initial = {"parent": node.environment.name, "activate": not full, "begin": "copy"}
     form = BranchForm(request.POST or None, parents=parents, initial=initial)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
@@ -169,6 +237,7 @@ def environment_branch(request: HttpRequest, project_id: str, name: str) -> Http
                 title=given["title"],
                 by=framed.user,
                 activate=given["activate"],
+                empty=given["begin"] == "empty",
                 address=address(request),
             )
             return redirect("activity", project_id, activity.pk)
@@ -186,5 +255,17 @@ def environment_branch(request: HttpRequest, project_id: str, name: str) -> Http
         environment=node.environment,
         form=form,
         full=full,
+        users=places(framed) if full else (),
+        no_copies=_no_copies(framed),
         why_not="" if parents else node.why_not(Permission.BRANCH),
     )
+
+
+def _no_copies(framed: frame.Frame) -> list[str]:
+    """Why an environment below some of the possible parents cannot begin with a copy of their data."""
+    reasons = [
+        data.why_not_of_parent(node.environment, EnvironmentType.INTEGRATION, by=framed.user)
+        for node in framed.branchable
+        if node.environment.is_active
+    ]
+    return list(dict.fromkeys(reason for reason in reasons if reason))

@@ -46,6 +46,10 @@ def object_name(activity: Activity) -> str:
     told: dict[str, Any] = activity.parameters
     if activity.kind == Kind.PROJECT_CREATE:
         return activity.project.title
+    if activity.kind == Kind.MERGE and activity.environment is not None:
+        return f"{told.get('title') or 'a branch'} into {activity.environment.title}"
+    if activity.kind == Kind.SYNCHRONIZE and activity.environment is not None and told.get("title"):
+        return f"{activity.environment.title} from {told['title']}"
     if activity.kind == Kind.BRANCH:
         return str(told.get("title") or told.get("branch") or "a branch")
     if activity.environment is not None:

@@ -32,6 +32,17 @@ class ProjectForm(forms.Form):
         return given
 
 
+BEGIN = [("copy", "A copy of its parent's data"), ("empty", "Begin empty")]
+
+
+class JoinForm(forms.Form):
+    """How a merge or a synchronization is done. `seen`: the commit that the preview was of."""
+
+    how = forms.CharField(max_length=10, required=False)
+    seen = forms.RegexField(r"[0-9a-f]{40}\Z", required=False)
+    delete = forms.BooleanField(required=False)
+
+
 class BranchForm(forms.Form):
     parent = forms.ChoiceField(label="From")
     branch = forms.CharField(
@@ -50,6 +61,7 @@ class BranchForm(forms.Form):
         label="Title", required=False, max_length=names.MAX_BRANCH_BYTES, help_text="Empty: the branch name."
     )
     activate = forms.BooleanField(label="Activate it at once", required=False, initial=True)
+    begin = forms.ChoiceField(choices=BEGIN, required=False, initial="copy")
 
     def __init__(self, *args: Any, parents: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 from django.urls import reverse
+from django.utils import timezone
 
 from deployments.enums import Kind, State
 from deployments.models import Activity, Health, Release
@@ -39,6 +40,14 @@ def _url(project_id: str, name: str) -> str:
     return reverse("environment", args=[project_id, name])
 
 
+def in_words(seconds: float) -> str:
+    """An age as people say it: "12 min", "3 h", "2 d"."""
+    minutes = max(1, round(seconds / 60))
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{round(minutes / 60)} h" if minutes < 36 * 60 else f"{round(minutes / 1440)} d"
+
+
 @dataclass
 class Node:
     """An environment in the tree, as this person may see it."""
@@ -51,10 +60,13 @@ class Node:
     open_state: str | None = None
     last_state: str | None = None
     health_state: str | None = None  # see models.Health; None: never looked at
+    merging: bool = False  # into its parent, just now or soon
     depth: int = 0
     ahead: int | None = None  # commits that the parent lacks; None when unknown or out of date
     behind: int | None = None
-    parent_title: str = ""
+    files_touched: int | None = None
+    configuration_drift: Sequence[str] = ()
+    parent: "Node | None" = None  # None also where the person may not see it
     children: list["Node"] = field(default_factory=list)
     stands_out: bool = True  # shown in the tree; the rest is folded away behind a count
 
@@ -129,6 +141,10 @@ class Node:
         return [child for child in self.children if child.stands_out]
 
     @property
+    def parent_title(self) -> str:
+        return self.parent.environment.title if self.parent else ""
+
+    @property
     def drift(self) -> str:
         """Commits ahead of and behind its parent; empty when there are none, or when that is unknown."""
         parts = [f"+{self.ahead}" if self.ahead else "", f"−{self.behind}" if self.behind else ""]  # noqa: RUF001
@@ -136,14 +152,36 @@ class Node:
 
     @property
     def drift_words(self) -> str:
-        """As in "3 commits ahead of production, 1 behind"; empty when that is unknown."""
+        """As in "3 commits ahead of production, 1 behind, 12 files"; empty when that is unknown."""
         if self.ahead is None or self.behind is None:
             return ""
         if not self.ahead and not self.behind:
             return f"same commit as {self.parent_title}"
         number, way = (self.ahead, "ahead of") if self.ahead else (self.behind, "behind")
         words = f"{number} {'commit' if number == 1 else 'commits'} {way} {self.parent_title}"
-        return f"{words}, {self.behind} behind" if self.ahead and self.behind else words
+        words += f", {self.behind} behind" if self.ahead and self.behind else ""
+        files = self.files_touched or 0
+        words += f", {files:,} {'file' if files == 1 else 'files'} touched" if files else ""
+        return f"{words}, configured otherwise" if self.configuration_drift else words
+
+    @property
+    def edge_note(self) -> str:
+        """What is short enough for the map: how old its data is, and that it is configured otherwise."""
+        told = []
+        if self.environment.data_at is not None:
+            told.append(f"data {in_words((timezone.now() - self.environment.data_at).total_seconds())} old")
+        if self.configuration_drift:
+            told.append("configured otherwise")
+        return " · ".join(told)
+
+    @property
+    def edge_words(self) -> str:
+        """All there is to know of the edge to its parent, for whoever points at it."""
+        told = [self.drift_words, ", ".join(self.configuration_drift)]
+        if self.environment.data_at is not None:
+            age = (timezone.now() - self.environment.data_at).total_seconds()
+            told.append(f"{self.environment.data_source or 'data'}, {in_words(age)} old")
+        return " · ".join(each for each in told if each)
 
     @property
     def aside(self) -> str:
@@ -171,12 +209,13 @@ def with_states(environments: QuerySet[Environment]) -> QuerySet[Environment]:
         open_state=Subquery(running_first.values("state")[:1]),
         last_state=Subquery(ended.values("state")[:1]),
         health_state=F("health__state"),
+        merging=Exists(Activity.objects.open().filter(source=OuterRef("pk"), kind=Kind.MERGE)),
     )
 
 
 def make(environment: Environment, allowed: frozenset[Permission]) -> Node:
     """`environment` comes from `with_states`."""
-    names = ("live_number", "live_at", "open_kind", "open_state", "last_state", "health_state")
+    names = ("live_number", "live_at", "open_kind", "open_state", "last_state", "health_state", "merging")
     return Node(environment, allowed, **{name: getattr(environment, name) for name in names})
 
 
@@ -188,9 +227,10 @@ def in_order(nodes: list[Node]) -> list[Node]:
         parent = by_key.get(node.environment.parent_id or 0)
         (parent.children if parent else roots).append(node)
         own = node.environment
-        node.parent_title = parent.environment.title if parent else ""
+        node.parent = parent
         if parent and own.drift_of and own.drift_of == drift.pair(own.head_commit, parent.environment.head_commit):
             node.ahead, node.behind = own.ahead, own.behind
+            node.files_touched, node.configuration_drift = own.files_touched, own.configuration_drift
 
     def walk(level: list[Node], depth: int) -> Iterator[Node]:
         rank = list(EnvironmentType)[::-1]

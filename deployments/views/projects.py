@@ -93,6 +93,7 @@ def project(request: HttpRequest, project_id: str) -> HttpResponse:
         entries=feed.entries(latest),
         clone_url=clone_url(framed.project),
         backup_alarms=[(by_key[key], alarm) for key, alarm in alarms.items()],
+        leaving=[node for node in framed.nodes if node.environment.removal_at],
     )
 
 

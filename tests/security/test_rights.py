@@ -131,6 +131,18 @@ def on_failed_message(world: World) -> list[Any]:
     return [*on_active(world), message.pk]
 
 
+def on_parent(world: World) -> list[Any]:
+    return [*on_active(world), "parent"]
+
+
+def on_lifetime(world: World) -> list[Any]:
+    return [*on_active(world), "lifetime"]
+
+
+def on_merged(world: World) -> list[Any]:
+    return [*on_project(world), "merged"]
+
+
 def on_general(world: World) -> list[Any]:
     return [*on_project(world), "general"]
 
@@ -178,6 +190,15 @@ DOORS = [
     Door("activity_cancel", OPERATE, on_running, "POST"),
     Door("activity_retry", OPERATE, on_failed, "POST"),
     Door("environment", SEE, on_environment),
+    Door("environment_actions", SEE, on_environment),
+    Door("environment_keep", OPERATE, on_active, "POST"),
+    Door("environment_merge", SEE, on_active),
+    Door("environment_merge", OPERATE, on_active, "POST"),
+    Door("environment_merge_preview", SEE, on_active),
+    Door("environment_synchronize", SEE, on_active),
+    Door("environment_synchronize", OPERATE, on_active, "POST"),
+    Door("environment_synchronize_preview", SEE, on_active),
+    Door("environment_activate", SEE, on_environment),
     Door("environment_activate", OPERATE, on_environment, "POST"),
     Door("environment_redeploy", OPERATE, on_active, "POST"),
     Door("environment_health", SEE, on_active),
@@ -227,6 +248,9 @@ DOORS = [
     Door("cron_output", SEE, on_run),
     Door("cron_stop", PUSH, on_run, "POST"),
     Door("worker_restart", PUSH, on_worker, "POST"),
+    Door("environment_settings_save", OPERATE, on_parent, "POST", lambda world: {"parent": "master"}),
+    Door("environment_settings_save", OPERATE, on_lifetime, "POST", lambda world: {"lifetime": "7"}),
+    Door("project_settings_save", OWNERS, on_merged, "POST", lambda world: {"delete_merged": "on"}),
     Door("project_settings", IN_PROJECT, on_project),
     Door("project_settings_save", OWNERS, on_general, "POST", lambda world: {"title": "x"}, refused=403),
     Door("environment_routes", SEE, on_active),
@@ -315,7 +339,7 @@ def verdict(door: Door, answer: HttpResponse) -> str:
     return {403: "refused", 404: "hidden", 405: "wrong method"}.get(answer.status_code, "in")
 
 
-def expected(door: Door, role: str) -> str:
+def expected(world: World, door: Door, role: str) -> str:
     if role in door.who or door.name in OPEN:
         return "in"
     if door.name.startswith("visit_") and door.name != "visit_start":
@@ -328,6 +352,8 @@ def expected(door: Door, role: str) -> str:
         on_environment,
         on_active,
         on_title,
+        on_parent,
+        on_lifetime,
         on_http_access,
         on_failed,
         on_running,
@@ -344,7 +370,7 @@ def expected(door: Door, role: str) -> str:
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: f"{door.method} {door.name}")
 def test_each_door_lets_in_whom_the_table_says(world: World, door: Door, role: str) -> None:
-    assert verdict(door, ask(world, door, role)) == expected(door, role)
+    assert verdict(door, ask(world, door, role)) == expected(world, door, role)
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: f"{door.method} {door.name}")

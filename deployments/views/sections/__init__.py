@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
-from deployments.views.sections import backups, crons, general, mail, sleep, visitors
+from deployments.views.sections import backups, crons, general, mail, sleep, tree, visitors
 from deployments.views.sections.base import Place, Section
 
 __all__ = ["ENVIRONMENT", "PROJECT", "Place", "Section"]
 
 ENVIRONMENT: Sequence[Section] = (
     general.EnvironmentTitle(),
+    tree.Parent(),
+    tree.Lifetime(),
     visitors.VisitorAccess(),
     visitors.SearchEngines(),
     sleep.EnvironmentLife(),
@@ -16,4 +18,4 @@ ENVIRONMENT: Sequence[Section] = (
     mail.OutgoingMail(),
     backups.EnvironmentBackups(),
 )
-PROJECT: Sequence[Section] = (general.ProjectGeneral(), sleep.ProjectPause(), backups.ProjectBackups())
+PROJECT: Sequence[Section] = (general.ProjectGeneral(), tree.Merged(), sleep.ProjectPause(), backups.ProjectBackups())
