@@ -12,10 +12,10 @@ from portal.permissions import Permission
 _RANK = list(EnvironmentType)
 
 
-def why_not_of_parent(parent: Environment | None, type: EnvironmentType, *, by: User | None = None) -> str:
+def why_not_of_parent(parent: Environment | None, type: EnvironmentType, *, readable: bool = True) -> str:
     """Why an environment of that type cannot begin with a copy of the parent's data; empty when it can.
 
-    `by`: whoever asks must be allowed to read that data where it is.
+    `readable`: whether whoever asks may read that data where it is (Permission.SHELL).
     """
     if parent is None:
         return "There is no environment above it to copy data from."
@@ -25,7 +25,7 @@ def why_not_of_parent(parent: Environment | None, type: EnvironmentType, *, by: 
         return f"Data only comes down: {parent.title} stands below."
     if not parent.is_active:
         return f"{parent.title} is inactive: it has no data to copy."
-    if by is not None and not access.can(by, parent, Permission.SHELL):
+    if not readable:
         return f"You may not read the data of {parent.title}: begin empty."
     return ""
 
@@ -33,6 +33,7 @@ def why_not_of_parent(parent: Environment | None, type: EnvironmentType, *, by: 
 def origin(environment: Environment, *, empty: bool, by: User | None) -> int | None:
     """Primary key of the environment whose data is copied on activation; None to begin empty."""
     parent = environment.parent
-    if empty or why_not_of_parent(parent, environment.environment_type, by=by):
+    if empty or parent is None:
         return None
-    return parent.pk if parent else None
+    readable = by is None or access.can(by, parent, Permission.SHELL)
+    return None if why_not_of_parent(parent, environment.environment_type, readable=readable) else parent.pk

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 
 from deployments import live
-from deployments.actions import activities, data, possible
+from deployments.actions import activities, backups, data, possible
 from deployments.enums import Kind
 from deployments.models import Activity
 from environments import access, names, repositories
@@ -59,22 +59,32 @@ def redeploy(environment: Environment, *, by: User | None, address: str = "") ->
     )
 
 
-def deactivate(environment: Environment, *, by: User | None, address: str = "", removal: str = "") -> Activity:
+def deactivate(
+    environment: Environment,
+    *,
+    by: User | None,
+    address: str = "",
+    backup: bool = False,
+    removal: str = "",
+) -> Activity:
     """Stop the environment and remove its data; the branch stays. Raises Conflict on Production or an inactive one.
 
-    `removal`: why Slipway itself does it.
+    `backup`: back it up first; without that backup nothing is removed. `removal`: why Slipway itself does it.
     """
     if by is not None:
         access.check(by, environment, Permission.OPERATE)
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=environment.project_id)
         possible.check(Kind.DEACTIVATE, environment)
+        told = {"removal": removal} if removal else {}
+        if backup:
+            told["backup"] = backups.create(environment, by=by, address=address, note="Before it was deactivated").pk
         return activities.create(
             kind=Kind.DEACTIVATE,
             project=environment.project,
             environment=environment,
             by=by,
-            parameters={"removal": removal} if removal else {},
+            parameters=told,
             address=address,
         )
 

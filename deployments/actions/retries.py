@@ -35,7 +35,7 @@ def retry(activity: Activity, *, by: User, address: str = "") -> Activity:
     }
     if kind in again:  # what was possible then may not be now
         with transaction.atomic():
-            wished = {"empty": bool(activity.parameters.get("empty"))} if kind is Kind.ACTIVATE else {}
+            wished = _wished(activity)
             made = again[kind](environment, by=by, address=address, **wished)
             made.parameters, made.retry_of = activity.parameters | made.parameters, activity
             made.save(update_fields=["parameters", "retry_of"])
@@ -60,6 +60,13 @@ def retry(activity: Activity, *, by: User, address: str = "") -> Activity:
         address=address,
         retry_of=activity,
     )
+
+
+def _wished(activity: Activity) -> dict[str, bool]:
+    """What was chosen beside the kind."""
+    names = {Kind.ACTIVATE: "empty", Kind.DEACTIVATE: "backup"}
+    name = names.get(Kind(activity.kind))
+    return {name: bool(activity.parameters.get(name))} if name else {}
 
 
 def _join_again(activity: Activity, *, by: User, address: str) -> Activity:

@@ -3,8 +3,9 @@
 from django.db.models.functions import Now
 
 from deployments import live, state
-from deployments.models import Activity, Message, Release
+from deployments.models import Activity, Backup, Message, Release
 from deployments.pipeline.context import Context, Part, Procedure
+from deployments.pipeline.failures import Failure
 from deployments.pipeline.specs import place_of
 from environments import edge
 from environments.models import Environment, Host, Service
@@ -12,10 +13,27 @@ from environments.runtimes.base import Runtime
 
 
 def _parts(context: Context) -> list[Part]:
+    first = (
+        [Part("backup", "See that it is backed up", _backed_up)] if context.activity.parameters.get("backup") else []
+    )
     return [
+        *first,
         Part("edge", "Take it off the edge", _take_off),
         Part("remove", "Stop it and remove its data", _remove, cancellable=False),
     ]
+
+
+def _backed_up(context: Context) -> str | None:
+    """What was asked for before: without that backup nothing is removed."""
+    asked = Backup.objects.stored().filter(activity=context.activity.parameters["backup"]).first()
+    if asked is None or asked.proof == Backup.Proof.FAILED:
+        raise Failure(
+            "backup-missing",
+            f"The backup that was to be made first is not there, so nothing of {context.environment.title} is removed. "
+            "Its own activity says why.",
+        )
+    context.log.line(f"It was backed up as {asked.pk}, {asked.proof_note or 'not proven yet'}")
+    return None
 
 
 def _take_off(context: Context) -> str | None:

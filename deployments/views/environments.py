@@ -117,8 +117,6 @@ def environment_activate(request: HttpRequest, project_id: str, name: str) -> Ht
         activity = actions.activate(node.environment, by=framed.user, empty=empty, address=address(request))
         return redirect("activity", project_id, activity.pk)
     now = buttons.situation(framed, node)
-    parent = node.parent.environment if node.parent else None
-    type = node.environment.environment_type
     return frame.page(
         request,
         "environments/activate.html",
@@ -129,7 +127,7 @@ def environment_activate(request: HttpRequest, project_id: str, name: str) -> Ht
         node=node,
         environment=node.environment,
         why_not=buttons.why_not(node, now, Kind.ACTIVATE),
-        no_copy=data.why_not_of_parent(parent, type, by=framed.user),
+        no_copy=_no_copy(node.parent, node.environment.environment_type),
         users=places(framed) if possible.no_room(now) else (),
     )
 
@@ -171,8 +169,9 @@ def environment_deactivate(request: HttpRequest, project_id: str, name: str) -> 
     framed = frame.load(request, project_id)
     node = framed.node(name)
     form = ConfirmForm(request.POST or None, expected=node.environment.name)
+    backup = request.POST.get("backup") == "on"
     if request.method == "POST" and form.is_valid():
-        activity = actions.deactivate(node.environment, by=framed.user, address=address(request))
+        activity = actions.deactivate(node.environment, by=framed.user, backup=backup, address=address(request))
         return redirect("activity", project_id, activity.pk)
     losses = Service.objects.filter(environment=node.environment).order_by("name")
     return _confirm(
@@ -263,9 +262,12 @@ def environment_branch(request: HttpRequest, project_id: str, name: str) -> Http
 
 def _no_copies(framed: frame.Frame) -> list[str]:
     """Why an environment below some of the possible parents cannot begin with a copy of their data."""
-    reasons = [
-        data.why_not_of_parent(node.environment, EnvironmentType.INTEGRATION, by=framed.user)
-        for node in framed.branchable
-        if node.environment.is_active
-    ]
+    parents = [node for node in framed.branchable if node.environment.is_active]
+    reasons = [_no_copy(node, EnvironmentType.INTEGRATION) for node in parents]
     return list(dict.fromkeys(reason for reason in reasons if reason))
+
+
+def _no_copy(parent: Node | None, type: EnvironmentType) -> str:
+    if parent is None:
+        return data.why_not_of_parent(None, type)
+    return data.why_not_of_parent(parent.environment, type, readable=parent.may(Permission.SHELL))

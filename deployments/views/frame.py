@@ -50,6 +50,9 @@ class Frame:
         single = EnvironmentAccess.objects.filter(environment=OuterRef("pk"), user=user).values("role")[:1]
         own = Environment.objects.filter(project=member.project_id).annotate(single_role=Subquery(single))
         found = list(nodes.with_states(own))
+        by_key = {each.pk: each for each in found}
+        for each in found:
+            each.parent = by_key.get(each.parent_id or 0)  # seen or not: what is inherited is looked up along these
         seen = [node for node in (_node(each, member) for each in found) if Permission.SEE in node.allowed]
         active = sum(each.type == EnvironmentType.INTEGRATION and each.is_active for each in found)
         ordered = nodes.in_order(seen)

@@ -33,7 +33,8 @@ class Holding:
 
 
 def holding(environment: Environment) -> Holding:
-    """One query for each environment up to the nearest that sets anything; mostly there are three."""
+    """One query for each environment up to the nearest that sets anything (mostly there are three), and one for each
+    parent that is not loaded."""
     found: Environment | None = environment
     for _ in range(_DEEPEST):
         if found is None:
@@ -41,7 +42,7 @@ def holding(environment: Environment) -> Holding:
         own = HttpAccess.objects.filter(environment=found).first()
         if own is not None:
             return Holding(own.policy if own.enabled else None, found)
-        found = Environment.objects.filter(children=found).first()
+        found = found.parent
     return Holding(None, None)
 
 

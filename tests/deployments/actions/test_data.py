@@ -42,6 +42,6 @@ def test_an_inactive_parent_has_none_and_data_never_goes_up(tree: dict[str, Envi
 
 def test_who_may_not_read_the_parents_data_gets_none_of_it(tree: dict[str, Environment]) -> None:
     someone = make.member(tree["master"].project, staging=EnvironmentRole.VIEWER, integration=EnvironmentRole.ADMIN)
-    assert "may not read" in data.why_not_of_parent(tree["staging"], EnvironmentType.INTEGRATION, by=someone)
+    assert "may not read" in data.why_not_of_parent(tree["staging"], EnvironmentType.INTEGRATION, readable=False)
     assert data.origin(tree["master"], empty=False, by=someone) is None
     assert data.origin(tree["next"], empty=False, by=someone) == tree["master"].pk
