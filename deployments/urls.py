@@ -63,6 +63,16 @@ urlpatterns = [
     path(f"{_ENVIRONMENT}/pause", environments.environment_pause, name="environment_pause"),
     path(f"{_ENVIRONMENT}/resume", environments.environment_resume, name="environment_resume"),
     path(f"{_ENVIRONMENT}/branch", environments.environment_branch, name="environment_branch"),
+    path(f"{_ENVIRONMENT}/actions", environments.environment_actions, name="environment_actions"),
+    path(f"{_ENVIRONMENT}/keep", environments.environment_keep, name="environment_keep"),
+    path(f"{_ENVIRONMENT}/merge", merging.environment_merge, name="environment_merge"),
+    path(f"{_ENVIRONMENT}/merge/preview", merging.environment_merge_preview, name="environment_merge_preview"),
+    path(f"{_ENVIRONMENT}/synchronize", merging.environment_synchronize, name="environment_synchronize"),
+    path(
+        f"{_ENVIRONMENT}/synchronize/preview",
+        merging.environment_synchronize_preview,
+        name="environment_synchronize_preview",
+    ),
     path(f"{_ENVIRONMENT}/crons", crons.environment_crons, name="environment_crons"),
     path(f"{_ENVIRONMENT}/crons/<str:app>/<str:cron>", crons.environment_cron, name="environment_cron"),
     path(f"{_ENVIRONMENT}/crons/<str:app>/<str:cron>/run", crons.cron_run, name="cron_run"),
@@ -103,15 +113,6 @@ urlpatterns = [
     ),
     path(
         f"{_ENVIRONMENT}/variables/export", variables.environment_variables_export, name="environment_variables_export"
-    path(f"{_ENVIRONMENT}/actions", environments.environment_actions, name="environment_actions"),
-    path(f"{_ENVIRONMENT}/keep", environments.environment_keep, name="environment_keep"),
-    path(f"{_ENVIRONMENT}/merge", merging.environment_merge, name="environment_merge"),
-    path(f"{_ENVIRONMENT}/merge/preview", merging.environment_merge_preview, name="environment_merge_preview"),
-    path(f"{_ENVIRONMENT}/synchronize", merging.environment_synchronize, name="environment_synchronize"),
-    path(
-        f"{_ENVIRONMENT}/synchronize/preview",
-        merging.environment_synchronize_preview,
-        name="environment_synchronize_preview",
     ),
     path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
     path(
