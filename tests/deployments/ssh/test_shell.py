@@ -20,6 +20,7 @@ import pytest
 from deployments.actions import ssh_sessions
 from deployments.enums import Kind, State
 from deployments.models import Release, SSHSession
+from deployments.ssh import people
 from environments.models import Environment, EnvironmentAccess
 from portal.enums import EnvironmentRole, EnvironmentType
 from portal.models import AuditEvent, Project, SSHKey, User
@@ -214,7 +215,8 @@ def test_what_is_not_there_looks_like_what_is_not_allowed(world: World) -> None:
     assert len(answers) == 1, answers
 
 
-def test_somebody_allowed_is_told_why_it_is_closed(world: World) -> None:
+def test_somebody_allowed_is_told_why_it_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "_WAKING", 0.3)  # nobody carries out what wakes it here
     assert b"It has: app, app--queue, app--strict" in run(world.owner, world.name("nope"), "id").stderr
     for change, said in (
         ({"paused_at": "2026-01-01T00:00:00Z"}, b"did not wake up"),
