@@ -270,4 +270,6 @@ def test_pages_show_it(engine: Engine, gauges: FakeGauges, client: Any, django_a
     assert "signal SIGKILL" in text
     assert 'role="img"' in text
     assert " style=" not in text
-    assert "unhealthy, v1 serves" in client.get(base).content.decode().lower()
+    overview = client.get(base).content.decode()
+    assert "Unhealthy, v1 serves" in overview
+    assert f'hx-get="{base}health/card"' in overview
