@@ -49,9 +49,18 @@ class Contents:
 
 def write(contents: Contents) -> str:
     """Store it, which makes the backup exist; returns its checksum."""
-    data = json.dumps({"format": _FORMAT, **asdict(contents)}, indent=1, sort_keys=True).encode()
+    data = _bytes(contents)
     store.save(store.path(contents.project, contents.backup, FILE), io.BytesIO(data))
     return hashlib.sha256(data).hexdigest()
+
+
+def checksum(contents: Contents) -> str:
+    """What writing it would return."""
+    return hashlib.sha256(_bytes(contents)).hexdigest()
+
+
+def _bytes(contents: Contents) -> bytes:
+    return json.dumps({"format": _FORMAT, **asdict(contents)}, indent=1, sort_keys=True).encode()
 
 
 def read(project: str, backup: str, sha256: str) -> Contents:
