@@ -21,6 +21,7 @@ SWEEP = "deployments.sweep"
 RECONCILE = "deployments.reconcile"
 ROUNDS = "deployments.rounds"
 PREPARE = "deployments.prepare"
+MEASURE = "deployments.measure_mounts"
 STOP_CRON = "deployments.stop_cron"
 ALIGN_CRONS = "deployments.align_crons"
 RESTART_WORKER = "deployments.restart_worker"
@@ -64,6 +65,11 @@ def align_crons(environment_id: int) -> None:
 
 def restart_worker(environment_id: int, number: int, name: str) -> None:
     _send(RESTART_WORKER, [environment_id, number, name], HOUSEKEEPING, expires=60)
+
+
+def measure_mounts(environment_id: int) -> None:
+    """Have a worker find out how much lies in an environment's mounts. Lost, it is asked for again."""
+    _send(MEASURE, [environment_id], HOUSEKEEPING)
 
 
 def send_due(name: str) -> None:

@@ -12,7 +12,7 @@ from celery.signals import worker_init
 from celery.worker.consumer import Consumer
 
 from deployments import dispatch
-from deployments.pipeline import crons, reconciling, rounds, runner, sweeping
+from deployments.pipeline import crons, mounts, reconciling, rounds, runner, sweeping
 from environments import runtimes
 from portal.celery import app
 
@@ -48,6 +48,11 @@ app.steps["consumer"].add(Timetable)
 def run(activity_id: str) -> None:
     with sweeping.meanwhile():
         runner.run(activity_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name=dispatch.MEASURE)
+def measure_mounts(environment_id: int) -> None:
+    mounts.measure(environment_id)
 
 
 @shared_task(name=dispatch.SWEEP)

@@ -6,6 +6,7 @@ from deployments.views import (
     crons,
     download,
     environments,
+    files,
     health,
     logs,
     mail,
@@ -14,6 +15,7 @@ from deployments.views import (
     routes,
     search,
     settings,
+    ssh,
     streams,
     variables,
 )
@@ -114,6 +116,8 @@ urlpatterns = [
     path(
         f"{_ENVIRONMENT}/variables/export", variables.environment_variables_export, name="environment_variables_export"
     ),
+    path(f"{_ENVIRONMENT}/files", files.environment_files, name="environment_files"),
+    path(f"{_ENVIRONMENT}/ssh/<int:session_id>/close", ssh.ssh_session_close, name="ssh_session_close"),
     path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
     path(
         f"{_ENVIRONMENT}/settings/<str:section>", settings.environment_settings_save, name="environment_settings_save"

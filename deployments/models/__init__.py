@@ -5,6 +5,7 @@ from deployments.models.cron_run import CronRun
 from deployments.models.health import Health
 from deployments.models.log_chunk import LogChunk
 from deployments.models.message import Message
+from deployments.models.mount_sizes import MountSizes
 from deployments.models.push import Push
 from deployments.models.release import Release
 from deployments.models.round import Round
@@ -21,6 +22,7 @@ __all__ = [
     "Health",
     "LogChunk",
     "Message",
+    "MountSizes",
     "Push",
     "Release",
     "Round",

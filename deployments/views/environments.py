@@ -13,7 +13,7 @@ from deployments.actions import environments as actions
 from deployments.enums import Kind
 from deployments.models import Activity, Backup, Release, Step
 from deployments.pipeline import backup_rounds
-from deployments.views import buttons, feed, frame
+from deployments.views import buttons, feed, frame, ssh
 from deployments.views.forms import BranchForm, ConfirmForm, tell
 from deployments.views.nodes import Node
 from deployments.views.projects import clone_url
@@ -46,6 +46,7 @@ def environment(request: HttpRequest, project_id: str, name: str) -> HttpRespons
         urls=_urls(shown, release),
         services=_services(shown, release),
         entries=feed.entries(latest[:_FEED]),
+        ssh=ssh.card(node, release, framed.user),
         clone_url=clone_url(framed.project),
         removal=removal(node),
         keep_why_not=node.why_not(Permission.OPERATE),

@@ -22,6 +22,7 @@ TABS = (
     Tab("environment_mail", "Mail"),
     Tab("environment_backups", "Backups"),
     Tab("environment_variables", "Variables"),
+    Tab("environment_files", "Files"),
     Tab("environment_settings", "Settings"),
 )
 

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from deployments.enums import State
-from deployments.models import Activity, Backup, CronRun, Message
+from deployments.models import Activity, Backup, CronRun, Message, SSHSession
 from environments.models import Environment
 from portal.enums import EnvironmentRole, ProjectRole
 from portal.models import Project, SSHKey, User
@@ -102,6 +102,14 @@ def on_title(world: World) -> list[Any]:
 
 def on_http_access(world: World) -> list[Any]:
     return [*on_active(world), "http-access"]
+
+
+def on_ssh_session(world: World) -> list[Any]:
+    owner = world.people["owner"]
+    session, _ = SSHSession.objects.get_or_create(
+        environment=world.active, user=owner, kind="shell", program="app", address="127.0.0.1"
+    )
+    return [*on_active(world), session.pk]
 
 
 def on_log(world: World) -> list[Any]:
@@ -212,6 +220,8 @@ DOORS = [
     Door("environment_branch", SEE, on_active),
     Door("environment_branch", PUSH, on_active, "POST", branch, refused=400),
     Door("environment_logs", SEE, on_active),
+    Door("environment_files", SEE, on_active),
+    Door("ssh_session_close", OPERATE, on_ssh_session, "POST"),
     Door("environment_log", SEE, on_log, data=lambda world: {"find": "x"}),
     Door("environment_mail", SEE, on_active),
     Door("mail_message", SEE, on_message),
