@@ -5,21 +5,27 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('deployments', '0010_variables'),
-        ('environments', '0010_variables'),
+        ("deployments", "0010_variables"),
+        ("environments", "0010_variables"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='MountSizes',
+            name="MountSizes",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('asked_at', models.DateTimeField(null=True)),
-                ('measured_at', models.DateTimeField(null=True)),
-                ('found', models.JSONField(default=dict)),
-                ('environment', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='mount_sizes', to='environments.environment')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("asked_at", models.DateTimeField(null=True)),
+                ("measured_at", models.DateTimeField(null=True)),
+                ("found", models.JSONField(default=dict)),
+                (
+                    "environment",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="mount_sizes",
+                        to="environments.environment",
+                    ),
+                ),
             ],
         ),
     ]
