@@ -19,6 +19,7 @@ environment variables:
   SLIPWAY_PORT         public HTTP port (default: 8000)
   SLIPWAY_SSH_PORT     SSH port (default: 2222)
   SLIPWAY_BASE_DOMAIN  domain of the portal and of all sites (default: localhost)
+  SLIPWAY_HTTPS_PORT   a port at which the edge itself speaks TLS, see docs/operating.md
   SLIPWAY_TRUSTED_PROXIES  addresses of proxies in front, see docs/operating.md
   DATABASE_URL         PostgreSQL instead of the embedded SQLite
   REDIS_URL            a Redis elsewhere instead of an own one

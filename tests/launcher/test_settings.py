@@ -33,9 +33,7 @@ def test_what_is_kept_gives_the_same_settings_again() -> None:
 
 def test_processes_see_only_what_is_passed_on_purpose() -> None:
     private = {"AWS_SECRET": "x", "LD_PRELOAD": "x", "PYTHONPATH": "x", "HOME": "/root"}
-    environ = settings.read({**private, "SLIPWAY_LEASE": "3", "https_proxy": "p"}, {}).environ(
-        "/h", "/h/cache"
-    )
+    environ = settings.read({**private, "SLIPWAY_LEASE": "3", "https_proxy": "p"}, {}).environ("/h", "/h/cache")
     assert environ["SLIPWAY_HOME"] == "/h"
     assert environ["HOME"] == "/h/cache"
     assert (environ["SLIPWAY_LEASE"], environ["https_proxy"]) == ("3", "p")
@@ -64,3 +62,35 @@ def test_trusted_proxies_are_remembered() -> None:
 def test_unknown_scheme_is_refused() -> None:
     with pytest.raises(Refused, match="http or https"):
         settings.read({"SLIPWAY_SCHEME": "gopher"}, {})
+
+
+def test_tls_is_https_at_its_own_port_and_is_remembered() -> None:
+    first = settings.read({"SLIPWAY_HTTPS_PORT": "8443", "SLIPWAY_TLS": "internal"}, {})
+    again = settings.read({}, first.kept())
+    tls = again.tls("token")
+    assert tls is not None
+    assert (again.url, tls.port, tls.public_port, tls.kind) == (
+        "https://localhost:8443",
+        8443,
+        8443,
+        "internal",
+    )
+    assert settings.read({"SLIPWAY_HTTPS_PORT": "8443", "SLIPWAY_PUBLIC_PORT": "443"}, {}).url == "https://localhost"
+    assert settings.read({}, {}).tls("token") is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"SLIPWAY_HTTPS_PORT": "x"},
+        {"SLIPWAY_HTTPS_PORT": "8443", "SLIPWAY_SCHEME": "http"},
+        {"SLIPWAY_TLS": "self-signed"},
+        {"SLIPWAY_ACME_DIRECTORY": "http://acme.example/dir"},
+        {"SLIPWAY_ACME_DIRECTORY": "https://acme.example/` }"},
+        {"SLIPWAY_ACME_EMAIL": "ops example.com"},
+        {"SLIPWAY_CA_FILE": "/nowhere/ca.pem"},
+    ],
+)
+def test_wrong_settings_of_tls_are_named(given: dict[str, str]) -> None:
+    with pytest.raises(Refused, match=next(iter(given))):
+        settings.read(given, {})
