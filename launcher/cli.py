@@ -41,9 +41,7 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("stop", help="stop every process of this home")
     verbs.add_parser("status", help="what runs (exit code 1: a part is down, 3: nothing runs)")
     verb = verbs.add_parser("logs", help="the end of the logs")
-    verb.add_argument(
-        "process", nargs="?", help="redis, web, worker, ssh, edge, supervisord or setup; default: all"
-    )
+    verb.add_argument("process", nargs="?", help="redis, web, worker, ssh, edge, supervisord or setup; default: all")
     verb.add_argument("-f", "--follow", action="store_true", help="go on with what is added")
     verb.add_argument("-n", "--lines", type=_count, default=40, help="how many lines (default: 40)")
     for name, text in (
