@@ -117,7 +117,7 @@ urlpatterns = [
         f"{_ENVIRONMENT}/variables/export", variables.environment_variables_export, name="environment_variables_export"
     ),
     path(f"{_ENVIRONMENT}/files", files.environment_files, name="environment_files"),
-    path(f"{_ENVIRONMENT}/ssh/<int:session_id>/close", ssh.ssh_session_close, name="ssh_session_close"),
+    path(f"{_ENVIRONMENT}/ssh/<str:session_id>/close", ssh.ssh_session_close, name="ssh_session_close"),
     path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
     path(
         f"{_ENVIRONMENT}/settings/<str:section>", settings.environment_settings_save, name="environment_settings_save"

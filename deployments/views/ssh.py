@@ -69,11 +69,12 @@ def command(user_name: str) -> str:
 
 @login_required
 @require_POST
-def ssh_session_close(request: HttpRequest, project_id: str, name: str, session_id: int) -> HttpResponse:
+def ssh_session_close(request: HttpRequest, project_id: str, name: str, session_id: str) -> HttpResponse:
     framed = frame.load(request, project_id)
     environment = framed.node(name).environment
     found = SSHSession.objects.select_related("user", "environment__project")
-    session = found.filter(pk=session_id, environment=environment).first()
+    number = int(session_id) if session_id.isascii() and session_id.isdigit() and len(session_id) < 18 else 0
+    session = found.filter(pk=number, environment=environment).first()
     if session is None:
         raise Missing("This session has ended already.")
     ssh_sessions.ask_to_close(session, by=framed.user, address=address(request))

@@ -371,6 +371,8 @@ def expected(world: World, door: Door, role: str) -> str:
         on_run,
         on_worker,
         on_backup,
+        on_log,
+        on_ssh_session,
     ) or door.name.startswith(("visit_start", "domain_", "certificate_", "environment_mail", "mail_"))
     if role == "stranger" or (role == "nobody" and takes_environment) or door.refused == 404:
         return "hidden"
