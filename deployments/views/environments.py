@@ -11,9 +11,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from deployments.actions import data, pausing, possible, removals
 from deployments.actions import environments as actions
 from deployments.enums import Kind
-from deployments.models import Activity, Backup, Release, Step
+from deployments.models import Activity, Backup, Health, Release, Step
 from deployments.pipeline import backup_rounds
-from deployments.views import buttons, feed, frame, ssh
+from deployments.views import buttons, charts, feed, frame, ssh
 from deployments.views.forms import BranchForm, ConfirmForm, tell
 from deployments.views.nodes import Node
 from deployments.views.projects import clone_url
@@ -174,7 +174,12 @@ def environment_deactivate(request: HttpRequest, project_id: str, name: str) -> 
     if request.method == "POST" and form.is_valid():
         activity = actions.deactivate(node.environment, by=framed.user, backup=backup, address=address(request))
         return redirect("activity", project_id, activity.pk)
-    losses = Service.objects.filter(environment=node.environment).order_by("name")
+    health = Health.objects.filter(environment=node.environment).first()
+    volumes = health.volumes if health else []
+    sizes = {each["name"]: charts.size(each["bytes"]) for each in volumes if each["kind"] == "service"}
+    services = Service.objects.filter(environment=node.environment).order_by("name")
+    losses = [(service, sizes.get(service.name, "")) for service in services]
+    mounts = sum(each["bytes"] for each in volumes if each["kind"] == "mounts")
     return _confirm(
         request, framed, node, form, "deactivate", losses=losses, why_not=_why_not(framed, node, Kind.DEACTIVATE)
     )

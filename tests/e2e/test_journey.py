@@ -94,7 +94,10 @@ def test_from_the_first_visit_to_an_open_site(window: BrowserContext, fresh: Ins
     page.goto(f"/projects/{project_id}/environments/checkout-redesign/")
 
     # Activated, watched to its end without a reload.
-    page.get_by_role("button", name="Activate").first.click()
+    page.locator("#environment_activate").click()
+    page.get_by_text("Begin empty").click()
+    page.get_by_role("button", name="Activate checkout-redesign").click()
+    page.wait_for_url("**/activities/*/")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Activate")
     url = page.url
     expect(page.get_by_text("Executing deploy hook for application store")).to_be_visible(timeout=LIVE)

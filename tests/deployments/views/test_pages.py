@@ -282,3 +282,14 @@ def test_a_first_visit_stays_under_100_kilobytes(scene: scenes.Scene) -> None:
         with open(found, "rb") as file:
             total += len(gzip.compress(file.read()))
     assert total < 100_000
+
+
+def test_programs_are_told_what_may_be_asked_for_and_why_not(scene: scenes.Scene) -> None:
+    path = f"/projects/{scene.project.pk}/environments/master/actions"
+    told = signed_in(scene.owner).get(path).json()["actions"]
+    assert told["redeploy"] == {"allowed": True, "reason": ""}
+    assert told["delete"] == {"allowed": False, "reason": "master is part of every project and cannot be deleted."}
+    viewer = make.member(scene.project, integration=EnvironmentRole.VIEWER)
+    told = signed_in(viewer).get(path).json()["actions"]
+    assert told["merge"]["reason"].startswith("This needs the role admin on master")
+    assert not any(each["allowed"] for name, each in told.items() if name != "resume")
