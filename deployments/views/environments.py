@@ -3,7 +3,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -32,7 +32,7 @@ def environment(request: HttpRequest, project_id: str, name: str) -> HttpRespons
     framed = frame.load(request, project_id)
     node = framed.node(name)
     shown = node.environment
-    release = Release.objects.filter(environment=shown, state=Release.State.LIVE).select_related("activity").first()
+    release = _live_release(shown)
     offered = buttons.offered(framed, node)
     latest = Activity.objects.filter(Q(environment=shown) | Q(source=shown)).select_related("environment", "project")
     return frame.environment_page(
@@ -42,7 +42,7 @@ def environment(request: HttpRequest, project_id: str, name: str) -> HttpRespons
         node,
         tab="environment",
         release=release,
-        reused=_build_reused(release),
+        reused=bool(release and release.built and not release.built_anew),  # type: ignore[attr-defined]
         urls=_urls(shown, release),
         services=_services(shown, release),
         entries=feed.entries(latest[:_FEED]),
@@ -64,12 +64,11 @@ def _urls(environment: Environment, release: Release | None) -> list[str]:
     return [str(url) for url in told] if told else [environment.url]
 
 
-def _build_reused(release: Release | None) -> bool:
-    """Whether nothing had to be built for it: its slugs were there already."""
-    if release is None or release.activity_id is None:
-        return False
-    builds = Step.objects.filter(activity=release.activity_id, name__startswith="build")
-    return builds.exists() and not builds.exclude(note="reused").exists()
+def _live_release(environment: Environment) -> Release | None:
+    """With `built` and `built_anew`: whether its deployment had something to build, and whether any of it was built."""
+    builds = Step.objects.filter(activity=OuterRef("activity"), name__startswith="build")
+    live = Release.objects.filter(environment=environment, state=Release.State.LIVE).select_related("activity")
+    return live.annotate(built=Exists(builds), built_anew=Exists(builds.exclude(note="reused"))).first()
 
 
 def _services(environment: Environment, release: Release | None) -> list[tuple[str, str, str]]:
@@ -180,9 +179,9 @@ def environment_deactivate(request: HttpRequest, project_id: str, name: str) -> 
     services = Service.objects.filter(environment=node.environment).order_by("name")
     losses = [(service, sizes.get(service.name, "")) for service in services]
     mounts = sum(each["bytes"] for each in volumes if each["kind"] == "mounts")
-    return _confirm(
-        request, framed, node, form, "deactivate", losses=losses, why_not=_why_not(framed, node, Kind.DEACTIVATE)
-    )
+    told = {"weighed_at": health.weighed_at if health else None, "mounts": charts.size(mounts), "backup": backup}
+    why_not = _why_not(framed, node, Kind.DEACTIVATE)
+    return _confirm(request, framed, node, form, "deactivate", losses=losses, why_not=why_not, **told)
 
 
 @login_required

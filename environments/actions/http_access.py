@@ -33,16 +33,20 @@ class Holding:
 
 
 def holding(environment: Environment) -> Holding:
-    """One query for each environment up to the nearest that sets anything (mostly there are three), and one for each
-    parent that is not loaded."""
-    found: Environment | None = environment
-    for _ in range(_DEEPEST):
-        if found is None:
-            break
-        own = HttpAccess.objects.filter(environment=found).first()
-        if own is not None:
-            return Holding(own.policy if own.enabled else None, found)
-        found = found.parent
+    """One query when it sets anything itself; else another for all above it, and one for each that is not loaded."""
+    own = HttpAccess.objects.filter(environment=environment).first()
+    if own is not None:
+        return Holding(own.policy if own.enabled else None, environment)
+    above: list[Environment] = []
+    parent = environment.parent
+    while parent is not None and len(above) < _DEEPEST:
+        above.append(parent)
+        parent = parent.parent
+    rows = {row.environment_id: row for row in HttpAccess.objects.filter(environment__in=above)} if above else {}
+    for each in above:
+        if each.pk in rows:
+            row = rows[each.pk]
+            return Holding(row.policy if row.enabled else None, each)
     return Holding(None, None)
 
 
