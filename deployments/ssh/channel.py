@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+from abc import ABC, abstractmethod
 from typing import Any
 
 import asyncssh
@@ -16,7 +17,7 @@ _MOST_EARLY = 65536  # bytes that a client sends before its program is there, un
 logger = logging.getLogger(__name__)
 
 
-class Channel(asyncssh.SSHServerSession[bytes]):
+class Channel(asyncssh.SSHServerSession[bytes], ABC):
     """A subclass carries out `serve`, and says with `take` which run gets the client's bytes."""
 
     def __init__(self, person: Person, user_name: str, address: str, siblings: "set[Channel]") -> None:
@@ -31,9 +32,9 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         self.task: asyncio.Task[None] | None = None
         self.project_id = ""  # of the repository that it works on, while it does
 
+    @abstractmethod
     async def serve(self) -> int:
         """Carry out what was asked; returns the exit code, or minus a signal."""
-        raise NotImplementedError
 
     # What asyncssh calls
 
@@ -89,8 +90,9 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         if self._run is not None:
             self._run.client_gone()
 
+    @abstractmethod
     def is_idle(self, now: float) -> bool:
-        raise NotImplementedError
+        """Whether it may be ended because nothing has moved for too long."""
 
     # What subclasses use
 

@@ -1,5 +1,6 @@
 """What a settings page is made of: cards with a form each, saved by themselves."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -33,7 +34,7 @@ class Place:
         return f"Only admins and owners of {self.project.title} may change this."
 
 
-class Section:
+class Section(ABC):
     """One card. `key` names it in URLs and is the card's id."""
 
     key: ClassVar[str]
@@ -43,13 +44,13 @@ class Section:
     button: ClassVar[str] = "Save"
     template: ClassVar[str] = "components/_section.html"
 
+    @abstractmethod
     def form(self, place: Place, data: QueryDict | None = None) -> forms.Form:
         """Bound to `data`, else filled with what is set."""
-        raise NotImplementedError
 
+    @abstractmethod
     def save(self, place: Place, given: Mapping[str, Any], *, address: str) -> str:
         """Carry out what the valid form asks; returns the sentence that says so. Raises SlipwayError."""
-        raise NotImplementedError
 
     def why_not(self, place: Place) -> str:
         """Why the person cannot change it here; empty when they can."""
