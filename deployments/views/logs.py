@@ -248,7 +248,8 @@ def _html(piece: Piece, redactor: Redactor, *, told: bool = True) -> str:
     shown = [f'<p class="log-note">{escape(note)}</p>' for note in notes]
     offset = piece.first
     raw = piece.text.removesuffix(b"\n").split(b"\n") if piece.text else []
-    for line, html in zip(raw, ansi.lines(_text(raw, redactor)), strict=True):
+    # Each line with its end, so that empty ones at the end count too.
+    for line, html in zip(raw, ansi.lines(_text(raw, redactor) + "\n") if raw else (), strict=True):
         shown.append(f'<p id="L{offset}"><span class="t">{html}</span></p>')
         offset += len(line) + 1
     return f'<div class="chunk">{"".join(shown)}</div>' if shown else ""

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -293,3 +294,14 @@ def test_programs_are_told_what_may_be_asked_for_and_why_not(scene: scenes.Scene
     told = signed_in(viewer).get(path).json()["actions"]
     assert told["merge"]["reason"].startswith("This needs the role admin on master")
     assert not any(each["allowed"] for name, each in told.items() if name != "resume")
+
+
+def test_what_a_page_fetches_when_it_is_loaded_takes_the_whole_answer() -> None:
+    """Around it stands what takes only a part of the page when something happens, which htmx would inherit."""
+    tags = [
+        tag
+        for path in (settings.BASE_DIR / "templates").rglob("*.html")
+        for tag in re.findall(r"<[a-z]+ [^>]*hx-trigger=\"load[^>]*>", path.read_text())
+    ]
+    assert tags
+    assert all('hx-select="' in tag for tag in tags)
