@@ -26,6 +26,8 @@ _UNITS = {
     "nginx-light": "nginx.service",
     "mariadb-server": "mariadb.service",
     "postgresql": "postgresql.service",
+    "rabbitmq-server": "rabbitmq-server.service",
+    "memcached": "memcached.service",
     "php8.2-fpm": "php8.2-fpm.service",
     "openssh-server": "ssh.service",
 }
@@ -59,6 +61,8 @@ RUN = [
     Package("ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
     Package("mariadb-server", "mariadbd", needed=False),
     Package("postgresql", "/usr/lib/postgresql", needed=False),
+    Package("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server", needed=False),
+    Package("memcached", "memcached", needed=False),
     Package("php8.2-fpm", "php-fpm8.2", needed=False),
     Package("php8.2-cli", "php8.2", needed=False),
     *[

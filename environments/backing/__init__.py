@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from environments.backing.base import Engine
 from environments.backing.mariadb import MariaDB
+from environments.backing.memcached import Memcached
 from environments.backing.postgresql import PostgreSQL
+from environments.backing.rabbitmq import RabbitMQ
 from environments.backing.redis import Redis
 from portal.errors import Invalid
 
-ENGINES: Sequence[Engine] = (MariaDB(), PostgreSQL(), Redis())
+ENGINES: Sequence[Engine] = (MariaDB(), PostgreSQL(), Redis(), RabbitMQ(), Memcached())
 
 
 def engine_for(type: str) -> Engine:

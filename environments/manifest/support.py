@@ -11,6 +11,9 @@ from .services import Service
 
 # Asked for under one name, served by another when the first is not there. They speak one protocol.
 _STAND_INS = {"valkey": "redis", "redis": "valkey"}
+_NO_SERVER = dict.fromkeys(
+    ("opensearch", "elasticsearch", "elasticsearch-enterprise"), ": Debian has no package of such a server"
+)
 _SIZE = "sizes are not kept apart here: all apps and services share the host"
 _FIREWALL = "outgoing connections are not filtered here"
 _APP_KEYS = {
@@ -117,7 +120,8 @@ def _engine(
     found = placement(service, engines)
     if found is None:
         have = listed(f"{name}:{version}" for name, versions in engines.items() for version in versions)
-        message = f"Services of type {service.type_name} cannot be run here."
+        reason = _NO_SERVER.get(service.engine, "")
+        message = f"Services of type {service.type_name} cannot be run here{reason}."
         errors.append(_problem(place, key, message, have or "none"))
         return
     engine, version = found

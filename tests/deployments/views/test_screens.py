@@ -7,6 +7,7 @@ from playwright.sync_api import Browser
 from pytest_django.live_server_helper import LiveServer
 
 from deployments.enums import Kind, State
+from environments.models import Variable
 from portal.models import Project
 from tests import factories as make
 from tests.deployments.mail import letters
@@ -65,6 +66,30 @@ def look(screen: Screen, pages: dict[str, str], prefix: str = "") -> None:
 def test_ordinary_pages_look_right(chrome: Browser, live_server: LiveServer) -> None:
     scene = scenes.ordinary()
     look(Screen(chrome, live_server.url, scene.owner), paths(scene))
+
+
+def test_variables_look_right(chrome: Browser, live_server: LiveServer) -> None:
+    scene = scenes.ordinary()
+    project = scene.project
+    for branch, name, text, flags in (
+        ("", "env:STRIPE_KEY", "x", {"is_sensitive": True}),
+        ("", "env:LOG_LEVEL", "info", {}),
+        ("production", "theme:colours", '{\n  "accent": "#2448c8"\n}', {"is_json": True, "visible_build": True}),
+        ("staging", "env:LOG_LEVEL", "debug", {}),
+        ("staging", f"env:{'LONG_' * 40}", "wide" * 200, {}),
+        ("master", "env:LOG_LEVEL", "", {"is_enabled": False}),
+    ):
+        environment = project.environments.get(branch=branch) if branch else None
+        row = Variable(project=project, environment=environment, name=name, **flags)
+        row.text = text
+        row.save()
+    environments = f"/projects/{project.pk}/environments"
+    pages = {
+        "variables": f"{environments}/staging/variables",
+        "variables-child": f"{environments}/checkout-redesign/variables",
+        "variables-project": f"/projects/{project.pk}/variables",
+    }
+    look(Screen(chrome, live_server.url, scene.owner), pages)
 
 
 def test_mail_looks_right(chrome: Browser, live_server: LiveServer) -> None:

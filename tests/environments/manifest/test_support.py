@@ -35,7 +35,7 @@ def test_another_version_is_used_with_a_warning_that_names_both() -> None:
 def test_a_service_type_that_cannot_be_run_is_an_error_with_those_that_can() -> None:
     (error,), _ = check(services="\nsearch: {type: 'opensearch:2', disk: 256}")
     assert (error.file, error.line, error.key) == (".platform/services.yaml", 2, "search.type")
-    assert error.message == "Services of type opensearch cannot be run here."
+    assert error.message == "Services of type opensearch cannot be run here: Debian has no package of such a server."
     assert error.allowed == "mariadb:10.11.6, postgresql:15.5, redis:7.0.15"
 
 

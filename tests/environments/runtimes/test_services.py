@@ -49,6 +49,7 @@ pytestmark = pytest.mark.usefixtures("templates")
         ("redis:7.0", {"maxmemory_policy": "allkeys-lru"}, {"maxmemory_policy": "noeviction"}),
         ("mariadb:10.11", {"properties": {"max_allowed_packet": 32}}, {"properties": {"max_allowed_packet": 64}}),
         ("postgresql:15", {"databases": ["one"]}, {"databases": ["one", "two"]}),
+        ("rabbitmq:3.10", {"vhosts": ["one"]}, {"vhosts": ["one", "two"]}),
     ],
 )
 def test_a_new_configuration_does_not_restart_a_service_that_a_release_uses(
@@ -76,3 +77,19 @@ def test_a_service_that_does_not_answer_is_started_as_it_is_asked_for_now(local:
     assert moved.address in description.read_text()
     assert pid(maker)
     local.remove_service(moved)
+
+
+@pytest.mark.parametrize(
+    ("type", "sent", "answer"),
+    [("rabbitmq:3.10", b"AMQP\0\0\x09\x01", b"\x01"), ("memcached:1.6", b"version\r\n", b"VERSION")],
+)
+def test_queues_and_caches_answer_in_the_environments_network(
+    local: Any, maker: Maker, type: str, sent: bytes, answer: bytes
+) -> None:
+    spec = asked(maker, type, {})
+    local.provision(spec, quiet())
+    with local.connect(spec.place, spec.address, spec.port) as link:
+        link.sendall(sent)
+        assert link.recv(20).startswith(answer)
+    local.stop_service(spec)
+    assert not local.answers(spec)
