@@ -11,6 +11,7 @@ from environments.backing.redis import Redis
 from portal.errors import Invalid
 
 ENGINES: Sequence[Engine] = (MariaDB(), PostgreSQL(), Redis(), RabbitMQ(), Memcached())
+OPEN = frozenset({"memcached"})  # types without a password: only for environments with a network of their own
 
 
 def engine_for(type: str) -> Engine:

@@ -31,6 +31,7 @@ from environments.runtimes.local.data import Data
 from environments.runtimes.local.gauges import LocalGauges
 from environments.runtimes.local.layout import Layout, throw_away
 from environments.runtimes.local.network import Network, mail_of
+from environments.runtimes.local.network import state as network_state
 from environments.runtimes.local.programs import Plan
 from environments.runtimes.local.services import Services
 from environments.runtimes.local.supervisor import Supervisor
@@ -73,7 +74,8 @@ class LocalRuntime:
         return languages.installed()
 
     def engines(self) -> Mapping[str, Sequence[str]]:
-        return backing.installed()
+        shared = not network_state(self._home).isolated
+        return {name: found for name, found in backing.installed().items() if not (shared and name in backing.OPEN)}
 
     def prepare(self) -> None:
         sandbox.refuse_root()

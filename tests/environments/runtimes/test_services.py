@@ -93,3 +93,11 @@ def test_queues_and_caches_answer_in_the_environments_network(
         assert link.recv(20).startswith(answer)
     local.stop_service(spec)
     assert not local.answers(spec)
+
+
+def test_what_has_no_password_is_not_offered_where_the_network_is_shared(local: Any, maker: Maker) -> None:
+    maker.home.network.write_text("isolated\n")
+    assert "memcached" in local.engines()
+    maker.home.network.write_text("shared\nfor a test\n")
+    assert "memcached" not in local.engines()
+    assert "rabbitmq" in local.engines()
