@@ -25,3 +25,13 @@ def fake_home(settings: Any) -> Iterator[Home]:
 @pytest.fixture
 def engine(fake_home: Home, tmp_path: Path, transactional_db: None) -> Engine:
     return Engine(tmp_path)
+
+
+@pytest.fixture
+def stored(settings: Any, fake_home: Home) -> Path:
+    """Where backups are stored."""
+    options = {"location": fake_home.backups, "base_url": None}
+    settings.STORAGES = settings.STORAGES | {
+        "backups": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
+    }
+    return Path(fake_home.backups)

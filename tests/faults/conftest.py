@@ -23,6 +23,7 @@ from deployments.enums import State
 from deployments.models import Activity, LogChunk
 from portal.paths import Home
 from tests.deployments.conftest import fake_home as fake_home
+from tests.deployments.conftest import stored as stored
 from tests.deployments.engine import Engine
 
 LEASE, HEARTBEAT, SWEEP = 1.5, 0.3, 0.5  # seconds; everything else is as in life

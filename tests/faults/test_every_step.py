@@ -15,10 +15,10 @@ from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 
+from deployments.actions import backups, crons, merges, pausing, projects
 from deployments.actions import environments as actions
-from deployments.actions import merges, pausing, projects
 from deployments.enums import Kind, State
-from deployments.models import Activity, Release, Step
+from deployments.models import Activity, Backup, Release, Step
 from deployments.pipeline import procedures, reconciling, runner, sweeping
 from deployments.pipeline.context import Context, Part
 from deployments.pipeline.reconciling import leftovers
@@ -31,7 +31,9 @@ pytestmark = pytest.mark.faults
 WITH_SERVICES = FILES | {
     ".platform/services.yaml": "db:\n  type: mariadb:10.11\n",
     ".platform.app.yaml": FILES[".platform.app.yaml"].replace("web:", "relationships:\n    database: 'db:mysql'\nweb:")
-    + "    post_deploy: |\n        echo deployed\n",
+    + "    post_deploy: |\n        echo deployed\n"
+    + "disk: 128\nmounts: {files: {source: local, source_path: files}}\n"
+    + 'crons: {tick: {spec: "0 3 * * *", commands: {start: echo tick}}}\n',
 }
 
 
@@ -76,28 +78,45 @@ def paused(engine: Engine) -> Environment:
     return engine.environment
 
 
+def restoration(engine: Engine) -> Activity:
+    active(engine)
+    assert engine.run(backups.create(engine.environment, by=engine.by)).state == State.SUCCEEDED
+    return backups.restore(Backup.objects.get(environment=engine.environment), engine.environment, by=engine.by)
+
+
+def copy(engine: Engine) -> Activity:
+    active(engine)
+    activity = actions.activate(engine.branch("next"), by=engine.by)
+    assert activity.parameters["data_from"] == engine.environment.pk
+    return activity
+
+
 # How each kind is asked for, in a project that is ready for it.
-ASK: dict[Kind, Callable[[Engine], Activity]] = {
-    Kind.PROJECT_CREATE: creation,
-    Kind.PUSH: push,
-    Kind.ACTIVATE: lambda engine: engine.ask(Kind.ACTIVATE),
-    Kind.REDEPLOY: lambda engine: actions.redeploy(active(engine), by=engine.by),
-    Kind.DEACTIVATE: lambda engine: actions.deactivate(active(engine), by=engine.by),
-    Kind.BRANCH: lambda engine: actions.branch(engine.environment, name="feature", by=engine.by, activate=True),
-    Kind.PAUSE: lambda engine: pausing.pause(active(engine), by=engine.by),
-    Kind.RESUME: lambda engine: pausing.resume(paused(engine), by=engine.by),
-    Kind.DELETE: lambda engine: actions.delete(inactive_branch(engine), by=engine.by),
-    Kind.MERGE: merge,
-    Kind.SYNCHRONIZE: synchronization,
+ASK: dict[str, Callable[[Engine], Activity]] = {
+    Kind.PROJECT_CREATE.value: creation,
+    Kind.PUSH.value: push,
+    Kind.ACTIVATE.value: lambda engine: engine.ask(Kind.ACTIVATE),
+    Kind.REDEPLOY.value: lambda engine: actions.redeploy(active(engine), by=engine.by),
+    Kind.DEACTIVATE.value: lambda engine: actions.deactivate(active(engine), by=engine.by),
+    Kind.BRANCH.value: lambda engine: actions.branch(engine.environment, name="feature", by=engine.by, activate=True),
+    Kind.PAUSE.value: lambda engine: pausing.pause(active(engine), by=engine.by),
+    Kind.RESUME.value: lambda engine: pausing.resume(paused(engine), by=engine.by),
+    Kind.DELETE.value: lambda engine: actions.delete(inactive_branch(engine), by=engine.by),
+    Kind.MERGE.value: merge,
+    Kind.SYNCHRONIZE.value: synchronization,
+    f"{Kind.ACTIVATE} with a copy": copy,
+    Kind.BACKUP.value: lambda engine: backups.create(active(engine), by=engine.by),
+    Kind.RESTORE.value: restoration,
+    Kind.CRON.value: lambda engine: crons.run(active(engine), app="app", cron="tick", by=engine.by),
 }
 
 
 def test_every_kind_is_tried() -> None:
-    assert set(ASK) == set(procedures._PROCEDURES)
+    assert {Kind(name.split()[0]) for name in ASK} == set(procedures._PROCEDURES)
 
 
 @pytest.fixture
-def engines(fake_home: object, tmp_path: Path, transactional_db: None) -> Callable[[], Engine]:
+def engines(stored: Path, tmp_path: Path, transactional_db: None) -> Callable[[], Engine]:
     numbers: Iterator[int] = iter(range(1000))
 
     def make() -> Engine:
@@ -109,9 +128,9 @@ def engines(fake_home: object, tmp_path: Path, transactional_db: None) -> Callab
 
 
 @pytest.mark.parametrize("when", ["at its beginning", "at its end"])
-@pytest.mark.parametrize("kind", list(ASK), ids=str)
+@pytest.mark.parametrize("kind", list(ASK))
 def test_a_worker_lost_in_any_step_leaves_nothing_half_done(
-    engines: Callable[[], Engine], kind: Kind, when: str, monkeypatch: pytest.MonkeyPatch
+    engines: Callable[[], Engine], kind: str, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leftovers, "_SETTLING", 0.0)
     for number in range(1, 40):

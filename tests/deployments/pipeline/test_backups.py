@@ -20,15 +20,6 @@ from tests.factories import EnvironmentFactory, member
 
 
 @pytest.fixture
-def stored(settings: Any, fake_home: Any) -> Path:
-    options = {"location": fake_home.backups, "base_url": None}
-    settings.STORAGES = settings.STORAGES | {
-        "backups": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
-    }
-    return Path(fake_home.backups)
-
-
-@pytest.fixture
 def live(engine: Engine, stored: Path) -> Engine:
     """master, active, with a cache and a mount that hold something."""
     for activity in (engine.push(SERVICES), engine.ask(Kind.ACTIVATE)):
