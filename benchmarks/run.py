@@ -2,7 +2,8 @@
 
     python -m benchmarks.run [name ...]
 
-Names: memory, activation, second_build, push_to_live, log_latency, wake, and by themselves git_ssh, pages, visitors.
+Names: memory, activation, second_build, push_to_live, log_latency, wake, and by themselves git_ssh, pages, visitors,
+data.
 """
 
 import subprocess
@@ -18,7 +19,7 @@ ON_AN_INSTANCE = {
     "log_latency": log_latency.measure,
     "wake": wake.measure,
 }
-ALONE = ("git_ssh", "pages", "visitors")
+ALONE = ("git_ssh", "pages", "visitors", "data")
 
 
 def main() -> None:
