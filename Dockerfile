@@ -15,7 +15,7 @@ RUN --mount=type=secret,id=extra_ca \
         bash bubblewrap caddy composer curl git less mariadb-server memcached nano nginx-light nodejs npm openssh-client \
         openssh-sftp-server php8.2-cli php8.2-curl php8.2-fpm php8.2-gd php8.2-intl php8.2-mbstring php8.2-mysql \
         php8.2-opcache php8.2-pgsql php8.2-redis php8.2-xml php8.2-zip postgresql python3 python3-venv rabbitmq-server \
-        redis-server rsync slirp4netns unzip util-linux vim-tiny \
+        redis-server rsync slirp4netns unzip util-linux vim-tiny zstd \
     && rm -rf /var/lib/apt/lists/* /var/lib/mysql/* \
     && if [ -s /run/secrets/extra_ca ]; then \
         cp /run/secrets/extra_ca /usr/local/share/ca-certificates/extra.crt && update-ca-certificates; \

@@ -51,6 +51,7 @@ RUN = [
     Package("nginx-light", "nginx"),
     Package("slirp4netns", "slirp4netns", needed=False),
     Package("util-linux", "setpriv"),
+    Package("zstd", "zstd"),
     Package("openssh-client", "ssh-keygen"),
     Package("bash", "bash"),
     Package("openssh-sftp-server", "/usr/lib/openssh/sftp-server", needed=False),

@@ -80,6 +80,10 @@ class RestoreForm(ConfirmForm):
         into = self.fields["into"]
         assert isinstance(into, forms.ChoiceField)
         into.choices = targets
+        name = self.fields["name"]
+        name.label = "Type the id of the environment that it goes into"
+        name.help_text = f"The one in brackets above, such as {self.expected}."
+        del name.widget.attrs["data-confirm"]  # which one is right changes with the choice
 
     def clean_name(self) -> str:
         """Of where it goes to: that is what is replaced."""
@@ -160,8 +164,9 @@ def _places(framed: Frame, node: Node, backup: Backup) -> list[Node]:
 
 
 def _label(place: Node, own: Node) -> str:
-    now = "" if place.environment.is_active else ", which is inactive now"
-    return f"{place.environment.title} (where it came from)" if place is own else f"{place.environment.title}{now}"
+    environment = place.environment
+    told = ", where it came from" if place is own else "" if environment.is_active else ", which is inactive now"
+    return f"{environment.title} ({environment.name}){told}"
 
 
 def _check_any(framed: Frame, node: Node) -> None:

@@ -17,7 +17,7 @@ from deployments.views import download
 from environments.models import Environment
 from portal.models import AuditEvent
 from tests.deployments.engine import Engine
-from tests.deployments.pipeline.test_backups import child, live, stored, take, write  # noqa: F401 - fixtures
+from tests.deployments.pipeline.test_backups import child, live, take  # noqa: F401 - fixtures
 from tests.factories import BackupFactory, MembershipFactory, tree
 
 pytestmark = pytest.mark.django_db

@@ -92,6 +92,26 @@ def test_variables_look_right(chrome: Browser, live_server: LiveServer) -> None:
     look(Screen(chrome, live_server.url, scene.owner), pages)
 
 
+def test_backups_look_right(chrome: Browser, live_server: LiveServer) -> None:
+    scene = scenes.ordinary()
+    environments = f"/projects/{scene.project.pk}/environments"
+    production = scene.project.environments.get(name="production")
+    good = make.BackupFactory(environment=production, reason="scheduled", pinned=True, asked_by="Slipway")
+    make.BackupFactory(environment=production, proof="", proof_at=None, proof_note="", reason="safety")
+    make.BackupFactory(environment=production, proof="failed", proof_note="database has 411 tables, and had 412.")
+    make.BackupFactory(environment=production, state="making", at=None, parts=[], release_number=None, proof="")
+    make.BackupFactory(environment=production, note="W" * 190, subject="x" * 250)
+    pages = {
+        "backups": f"{environments}/production/backups/",
+        "backups-none": f"{environments}/staging/backups/",
+        "backups-inactive": f"{environments}/old-banner/backups/",
+        "backup-restore": f"{environments}/production/backups/{good.pk}/restore",
+        "backup-delete": f"{environments}/production/backups/{good.pk}/delete",
+        "project-backup-alarm": f"/projects/{scene.project.pk}/",
+    }
+    look(Screen(chrome, live_server.url, scene.owner), pages)
+
+
 def test_mail_looks_right(chrome: Browser, live_server: LiveServer) -> None:
     scene = scenes.ordinary()
     staging = scene.project.environments.get(name="staging")
