@@ -47,7 +47,7 @@ def test_without_backups_the_page_says_what_belongs_there(client: Client, enviro
     text = client.get(url("environment_backups", environment)).content.decode()
     assert "No backup yet" in text
     assert "Back up now" in text
-    assert "none is made by itself" in text
+    assert "one is made by itself" in text
 
 
 def test_the_list_shows_what_each_holds_and_the_last_proven_one(
