@@ -46,14 +46,14 @@ def plans(environments: Iterable[Environment]) -> dict[int, Plan]:
     rows = list(BackupPlan.objects.filter(project__in={each.project_id for each in listed}))
     own = {row.environment_id: row for row in rows if row.environment_id}
     shared = {row.project_id: row for row in rows if row.environment_id is None}
-    found = {}
-    for each in listed:
-        row = own.get(each.pk)
-        production = each.environment_type is EnvironmentType.PRODUCTION
-        if row is None and production:
-            row = shared.get(each.project_id)
-        found[each.pk] = _plan(row) if row else USUAL if production else NONE
-    return found
+    return {each.pk: plan(each, own.get(each.pk), shared.get(each.project_id)) for each in listed}
+
+
+def plan(environment: Environment, own: BackupPlan | None, shared: BackupPlan | None) -> Plan:
+    """What holds for it, by its own row and its project's."""
+    production = environment.environment_type is EnvironmentType.PRODUCTION
+    row = own or (shared if production else None)
+    return _plan(row) if row else USUAL if production else NONE
 
 
 def make_due() -> None:

@@ -12,7 +12,6 @@ from deployments.actions import data, pausing, possible, removals
 from deployments.actions import environments as actions
 from deployments.enums import Kind
 from deployments.models import Activity, Backup, Health, Release, Step
-from deployments.pipeline import backup_rounds
 from deployments.views import buttons, charts, feed, frame, ssh
 from deployments.views.forms import BranchForm, ConfirmForm, tell
 from deployments.views.nodes import Node
@@ -52,7 +51,6 @@ def environment(request: HttpRequest, project_id: str, name: str) -> HttpRespons
         keep_why_not=node.why_not(Permission.OPERATE),
         actions=offered,
         more=[each for each in offered if each.more],
-        backup_alarm=backup_rounds.alarms([shown]).get(shown.pk, ""),
     )
 
 

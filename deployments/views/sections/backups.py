@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 from django.http import QueryDict
 
 from deployments.actions import backups as actions
@@ -58,8 +59,9 @@ class EnvironmentBackups(Section):
     def form(self, place: Place, data: QueryDict | None = None) -> forms.Form:
         assert place.node is not None
         environment = place.node.environment
-        row = BackupPlan.objects.filter(environment=environment).first()
-        now = backup_rounds.plans([environment])[environment.pk]
+        rows = list(BackupPlan.objects.filter(Q(environment=environment) | Q(project=place.project, environment=None)))
+        row = next((each for each in rows if each.environment_id), None)
+        now = backup_rounds.plan(environment, row, next((each for each in rows if not each.environment_id), None))
         initial = _initial(row or now) | ({} if row else {"every_hours": ""})
         usual = _words(now.every_hours) if row is None else "as the project says"
         return PlanForm(data, initial=initial, inherit=f"As usual ({usual})" if row is None else "As usual")

@@ -5,10 +5,12 @@ import re
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from deployments.enums import Kind, State
 from deployments.models import Activity
+from deployments.views.tabs import TABS
 from environments.models import Environment
 from portal.enums import EnvironmentRole
 from portal.models import Project
@@ -56,6 +58,14 @@ def pages(scene: scenes.Scene) -> list[str]:
     ]
 
 
+def tabs_of(scene: scenes.Scene) -> list[str]:
+    """Every tab of an environment that runs, of Production and of an inactive one, and the project's own pages."""
+    project = scene.project.pk
+    named = [reverse(tab.view, args=[project, name]) for tab in TABS for name in ("master", "production", "old-banner")]
+    card = f"/projects/{project}/environments/master/health/card"
+    return [*named, card, reverse("project_settings", args=[project]), reverse("project_variables", args=[project])]
+
+
 def buttons(scene: scenes.Scene) -> list[str]:
     project = f"/projects/{scene.project.pk}"
     return [
@@ -92,7 +102,7 @@ def test_no_page_needs_more_than_ten_queries_however_much_there_is(
     reader = make.member(scene.project, integration=EnvironmentRole.VIEWER)
     for user in (scene.owner, reader):
         client = signed_in(user)
-        for path in ["/", "/search?q=b", *pages(scene)]:
+        for path in ["/", "/search?q=b", *tabs_of(scene), *pages(scene)]:
             with django_assert_max_num_queries(10, info=path):
                 client.get(path)
 
