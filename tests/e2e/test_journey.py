@@ -95,7 +95,7 @@ def test_from_the_first_visit_to_an_open_site(window: BrowserContext, fresh: Ins
 
     # Activated, watched to its end without a reload.
     page.locator("#environment_activate").click()
-    page.get_by_text("Begin empty").click()
+    page.get_by_role("radio", name="Begin empty").check()
     page.get_by_role("button", name="Activate checkout-redesign").click()
     page.wait_for_url("**/activities/*/")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Activate")
