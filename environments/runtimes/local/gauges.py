@@ -142,12 +142,12 @@ def _state(layout: Layout, info: Mapping[str, Any]) -> ProgramState:
     else:
         short = str(info["name"]).removeprefix(f"{info['group']}-")
         starts = layout.release(int(found["release"])) / f"{short}.starts"
-    restarts = max(0, _size(starts) - 1)
+    again = restarts(starts)
     alive = info["statename"] in _ALIVE
-    ended = "" if alive and not restarts else process.describe_exit(info["exitstatus"])
+    ended = "" if alive and not again else process.describe_exit(info["exitstatus"])
     if ended and sandbox.ran_out_of_memory(str(info["name"])):
         ended = "it ran out of memory"
-    return ProgramState(_name(Path(info["stdout_logfile"]).name), alive, restarts, ended)
+    return ProgramState(_name(Path(info["stdout_logfile"]).name), alive, again, ended)
 
 
 def _name(log: str) -> str:
@@ -157,9 +157,10 @@ def _name(log: str) -> str:
     return f"{program}{_KINDS.get(kind, f' ({kind})')}"
 
 
-def _size(path: Path) -> int:
+def restarts(starts: Path) -> int:
+    """How often a program was started again; launch.py adds a byte to the file at each start."""
     try:
-        return path.stat().st_size
+        return max(0, starts.stat().st_size - 1)
     except OSError:
         return 0
 

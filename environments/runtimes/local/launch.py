@@ -34,7 +34,6 @@ def main(path: str) -> None:
             os.unlink(stale)
     _count_start(path)
     _wait_for(spec.get("after"))
-    _count(spec.get("starts"))
     confined = _enter_group(spec)
     _set_limits(spec, confined)
     arguments = [*spec["bwrap"]]
@@ -78,18 +77,6 @@ def _wait_for(path: str | None) -> None:
     """Until the release is the one that serves; a signal ends the wait as it would end the program."""
     while path and not os.path.exists(path):
         time.sleep(0.1)
-
-
-def _count(path: str | None) -> None:
-    """One start more. A full disk costs the count, not the start."""
-    if not path:
-        return
-    with contextlib.suppress(OSError, ValueError):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "r+") as file:
-            number = int(file.read().strip() or 0) + 1
-            file.seek(0)
-            file.write(str(number))
 
 
 def _must_join(network: list[str] | None) -> bool:

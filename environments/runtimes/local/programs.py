@@ -168,9 +168,8 @@ class Plan:
         argv = [sandbox.interpreter(), "-IS", _CRON]
         planned = self._planned(index, spec, f"c{index}", argv, files, self._layout.log(spec.name, "cron"))
         command = [sandbox.interpreter(), "-IS", str(_SCHEDULER), str(self._folder / f"crons{index}.json")]
-        extras = replace(planned.extras, starts=None)
         program = replace(planned.program, command=command)
-        return replace(planned, program=program, extras=extras, after_drain=False)
+        return replace(planned, program=program, after_drain=False)
 
     def _write_crons(self, index: int, spec: ProgramSpec) -> None:
         """What the scheduler is given. Commands may hold what nobody else should read."""
@@ -222,7 +221,6 @@ class Plan:
         path = self._folder / f"{short}.json"
         own = [self._sockets / f"a{index}" / "app.sock"] if short.startswith("a") else []
         extras = self._extras(spec, files, unlink=[*unlink, *own], after=after)
-        extras = replace(extras, starts=self._folder / f"{short}.starts")
         program = Program(name, sandbox.command(path), log)
         return Planned(program, self._sandbox(index, spec, argv, name), extras, path, after_drain=after is None)
 

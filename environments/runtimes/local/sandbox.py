@@ -47,7 +47,6 @@ class Extras:
     after: Path | None = None  # wait until it exists
     sendmail: str = ""  # what lies at /usr/sbin/sendmail, by its path in the sandbox
     network: tuple[Path, Path] | None = None  # the door of the one to join, and the file that says whether to
-    starts: Path | None = None  # counts how often it was started
 
     def with_files(self, files: Mapping[str, str]) -> "Extras":
         return replace(self, files={**dict(self.files or {}), **files})
@@ -78,7 +77,6 @@ def describe(sandbox: Sandbox, extras: Extras = Extras()) -> dict[str, Any]:
         "groups": _delegated(),
         "unlink": [str(path) for path in extras.unlink],
         "after": str(extras.after) if extras.after else None,
-        "starts": str(extras.starts) if extras.starts else None,
         "network": [str(path) for path in extras.network] if extras.network else None,
     }
 

@@ -4,10 +4,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
 from environments.process import describe_exit
 from environments.runtimes.base import Place
+from environments.runtimes.local import gauges
 from environments.runtimes.local.layout import Layout
 from environments.runtimes.local.programs import live_mark, worker_names
 from environments.runtimes.local.supervisor import Status, Supervisor
@@ -66,8 +66,8 @@ class LocalWorkers:
             condition = Condition.WAITING
         since = status.started if condition is not Condition.STOPPED else status.stopped
         last, at = exits.get(status.name, ("", None))
-        starts = _number(layout.release(number) / f"{status.name.rpartition('-')[2]}.starts")
-        return WorkerState(name, condition, float(since) or None, max(0, starts - 1), last, at)
+        restarts = gauges.restarts(layout.release(number) / f"{status.name.rpartition('-')[2]}.starts")
+        return WorkerState(name, condition, float(since) or None, restarts, last, at)
 
     def _exits(self, names: Mapping[str, str]) -> dict[str, tuple[str, float]]:
         """How programs ended last, and when; supervisord itself forgets it at the next start."""
@@ -84,10 +84,3 @@ class LocalWorkers:
                 how = describe_exit(int(match["code"])) if match["code"] else f"signal {match['signal']}"
                 found[match["name"]] = (how, datetime.fromisoformat(match["at"]).timestamp())
         return found
-
-
-def _number(path: Path) -> int:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return 0

@@ -71,11 +71,12 @@ def test_what_is_wrong_is_loud_on_the_pages_of_environment_and_project(
     Environment.objects.filter(pk=production.pk).update(deployed_at=timezone.now() - timedelta(days=2))
     with django_assert_max_num_queries(10):
         project = client.get(reverse("project", args=[environment.project_id])).content.decode()
-    own = client.get(url("environment", production)).content.decode()
-    for text in (project, own):
+    card = url("environment_health_card", production)
+    assert card in client.get(url("environment", production)).content.decode()  # fetched with the page
+    for text in (project, client.get(card).content.decode()):
         assert "The backup of production is overdue" in text
     BackupFactory(environment=production)
-    assert "overdue" not in client.get(url("environment", production)).content.decode()
+    assert "overdue" not in client.get(card).content.decode()
 
 
 def test_back_up_now_asks_for_it(client: Client, environment: Environment) -> None:
