@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Exists, Max, Q
 
 from deployments.enums import Kind, State
 from deployments.models import Activity, Health, SSHSession
@@ -14,12 +14,16 @@ _BY_THE_CLOCK = (Kind.CRON, Kind.BACKUP)
 
 def last_use(environment: Environment, health: Health | None) -> datetime | None:
     """The last visit or the end of the last activity; None: somebody is at work in it, or in a shell."""
-    if SSHSession.objects.filter(environment=environment).exists():
-        return None
     open_ones = Q(state__in=[State.PENDING, State.RUNNING]) & ~Q(kind=Kind.PAUSE)
     asked = Activity.objects.filter(environment=environment).exclude(kind__in=_BY_THE_CLOCK)
-    told = asked.aggregate(open=Count("pk", filter=open_ones), ended=Max("finished_at"))
-    if told["open"]:
+    shells = SSHSession.objects.filter(environment=environment)
+    told = asked.aggregate(
+        number=Count("pk"),
+        open=Count("pk", filter=open_ones),
+        ended=Max("finished_at"),
+        inside=Count("pk", filter=Exists(shells)),  # all of them or none: so that there is one question to ask
+    )
+    if told["open"] or told["inside"] or (not told["number"] and shells.exists()):
         return None
     visit = health.requested_at if health is not None else None
     times = (environment.created_at, environment.deployed_at, environment.visited_at, told["ended"], visit)

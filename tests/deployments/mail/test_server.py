@@ -138,7 +138,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(environment: Environm
     with client(port) as link:
         link.sendmail("a@b.example", ["c@d.example"], letter("after"))
     assert [message.subject for message in Message.objects.all()] == ["after"]
-    for _ in range(100):
+    for _ in range(600):
         if nothing_half_made(environment):
             break
         threading.Event().wait(0.05)
