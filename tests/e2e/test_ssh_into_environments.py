@@ -108,8 +108,8 @@ def test_what_was_begun_ends_with_its_client(place: Place) -> None:
     client.kill()
     client.wait()
     wait_for("their end", lambda: not running(mark), 10)
-    groups = [*Path("/sys/fs/cgroup").rglob(f"e{place.row['id']}-x*")]
-    assert not groups
+    groups = f"e{place.row['id']}-x*"
+    wait_for("the end of their groups", lambda: not [*Path("/sys/fs/cgroup").rglob(groups)], 10)
 
 
 def running(mark: str) -> list[str]:
