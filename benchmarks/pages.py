@@ -6,6 +6,7 @@ In this process, through Django's own client and the whole middleware, on a SQLi
 project with its three first environments only.
 """
 
+import gc
 import os
 import statistics
 import tempfile
@@ -103,6 +104,8 @@ def _measure(member: Any, path: Callable[[str], str]) -> tuple[int, float, float
     client.force_login(member.user)
     url = path(member.project.pk)
     client.get(url)
+    gc.collect()
+    gc.freeze()  # as portal/asgi.py does
     with CaptureQueriesContext(connection) as captured:
         answer = client.get(url)
         queries = len(captured)

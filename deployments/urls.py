@@ -31,6 +31,7 @@ urlpatterns = [
     path("projects/<str:project_id>/", projects.project, name="project"),
     path("projects/<str:project_id>/events", streams.project_events, name="project_events"),
     path("projects/<str:project_id>/side", projects.project_side, name="project_side"),
+    path("projects/<str:project_id>/inactive", projects.project_inactive, name="project_inactive"),
     path("projects/<str:project_id>/retry", projects.project_retry, name="project_retry"),
     path("projects/<str:project_id>/settings", settings.project_settings, name="project_settings"),
     path(

@@ -53,17 +53,21 @@ def visible(user: User, project: Project) -> dict[int, frozenset[Permission]]:
 def seen(user: User) -> QuerySet[Environment]:
     """Every environment, over all projects, that the person may see."""
     roles = [role for role in EnvironmentRole if Permission.SEE in MATRIX[role][EnvironmentType.INTEGRATION]]
+    mine = Membership.objects.filter(user=user, user__is_active=True)
+    return (
+        Environment.objects.annotate(role=role_of(user))
+        .filter(project__in=mine.values("project"))
+        .filter(Q(project__in=mine.exclude(role=ProjectRole.MEMBER).values("project")) | Q(role__in=roles))
+    )
+
+
+def role_of(user: User) -> Coalesce:
+    """To annotate environments with: the person's role there, by the single environment or else by its type."""
     single = EnvironmentAccess.objects.filter(environment=OuterRef("pk"), user=user)
     by_type = TypeRole.objects.filter(
         membership__user=user, membership__project=OuterRef("project"), type=OuterRef("type")
     )
-    mine = Membership.objects.filter(user=user, user__is_active=True)
-    role = Coalesce(Subquery(single.values("role")[:1]), Subquery(by_type.values("role")[:1]))
-    return (
-        Environment.objects.annotate(role=role)
-        .filter(project__in=mine.values("project"))
-        .filter(Q(project__in=mine.exclude(role=ProjectRole.MEMBER).values("project")) | Q(role__in=roles))
-    )
+    return Coalesce(Subquery(single.values("role")[:1]), Subquery(by_type.values("role")[:1]))
 
 
 def check(user: User, environment: Environment, permission: Permission) -> None:

@@ -30,13 +30,18 @@ def permissions_on(
     member: Membership, type: EnvironmentType, single: EnvironmentRole | None = None
 ) -> frozenset[Permission]:
     """Everything a member may do on an environment of this type; `single` is the role on that very one, if any."""
+    role = single
+    if role is None and member.role == ProjectRole.MEMBER:
+        roles = {entry.type: EnvironmentRole(entry.role) for entry in member.type_roles.all()}
+        role = roles.get(type)
+    return permissions_as(member, type, role or EnvironmentRole.NONE)
+
+
+def permissions_as(member: Membership, type: EnvironmentType, role: EnvironmentRole) -> frozenset[Permission]:
+    """Everything a member who has this role on an environment of this type may do on it."""
     project_rights = PROJECT_MATRIX[ProjectRole(member.role)]
     if member.role != ProjectRole.MEMBER:
         return project_rights | ENVIRONMENT_PERMISSIONS
-    role = single
-    if role is None:
-        roles = {entry.type: EnvironmentRole(entry.role) for entry in member.type_roles.all()}
-        role = roles.get(type, EnvironmentRole.NONE)
     return project_rights | MATRIX[role][type]
 
 

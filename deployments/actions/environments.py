@@ -1,7 +1,7 @@
 """Asking for changes of an environment: activate, redeploy, deactivate, branch, delete."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.db import transaction
@@ -177,7 +177,22 @@ def reparent(environment: Environment, parent: Environment, *, by: User, address
     environment.refresh_from_db()
 
 
-def why_not_below(environment: Environment, parent: Environment | None, everyone: Mapping[int, Environment]) -> str:
+class InTree(Protocol):
+    """What is asked of an environment about its place in the tree."""
+
+    @property
+    def pk(self) -> int: ...
+    @property
+    def parent_id(self) -> int | None: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def environment_type(self) -> EnvironmentType: ...
+
+
+def why_not_below(environment: InTree, parent: InTree | None, everyone: Mapping[int, InTree]) -> str:
     """Why it cannot hang below that parent; empty when it can. `everyone`: the project's environments by key."""
     if parent is None or parent.status == Environment.Status.DELETING:
         return "There is no such environment in this project, or it is being deleted."
@@ -186,7 +201,7 @@ def why_not_below(environment: Environment, parent: Environment | None, everyone
     if parent.environment_type not in _ABOVE[environment.environment_type]:
         wanted = " or ".join(type.label for type in _ABOVE[environment.environment_type])
         return f"{environment.environment_type.label} hangs below {wanted}, and {parent.title} is neither."
-    above: Environment | None = parent
+    above: InTree | None = parent
     while above is not None:
         if above.pk == environment.pk:
             return f"{parent.title} hangs below {environment.title} itself."

@@ -27,7 +27,7 @@ _NUMBER_DIGITS = 9
 @require_GET
 def activities(request: HttpRequest, project_id: str) -> HttpResponse:
     framed = frame.load(request, project_id)
-    keys = [node.environment.pk for node in framed.nodes]
+    keys = [node.pk for node in framed.nodes]
     seen = access.seen_by(framed.member, keys).select_related("environment", "project")
     page = Paginator(seen, _PAGE).get_page(request.GET.get("page"))
     return frame.page(
@@ -65,8 +65,9 @@ def activity(request: HttpRequest, project_id: str, activity_id: str) -> HttpRes
 
 def _find(framed: frame.Frame, activity_id: str) -> Activity:
     """Raises Missing, for an activity that the person may not see as for one that does not exist."""
-    seen = access.seen_by(framed.member, [node.environment.pk for node in framed.nodes])
-    found = seen.select_related("project", "environment", "actor").filter(pk=activity_id).first()
+    seen = access.seen_by(framed.member, [node.pk for node in framed.nodes])
+    whole = seen.select_related("project", "environment", "actor").prefetch_related("steps")
+    found = whole.filter(pk=activity_id).first()
     if found is None:
         raise Missing("There is no such activity, or you have no access to it.")
     return found
@@ -110,9 +111,13 @@ def head(shown: Activity, framed: frame.Frame) -> dict[str, Any]:
         "may_change": _may_change(shown, framed),
         "by_platform": shown.fault == Fault.PLATFORM,
         "tail": log_view.tail(shown) if failed else "",
-        "failed_step": Step.objects.filter(activity=shown, state=StepState.FAILED).first() if failed else None,
+        "failed_step": _failed_step(shown) if failed else None,
         "project": framed.project,
     }
+
+
+def _failed_step(shown: Activity) -> Step | None:
+    return next((step for step in shown.steps.all() if step.state == StepState.FAILED), None)
 
 
 def _may_change(shown: Activity, framed: frame.Frame) -> bool:
@@ -127,7 +132,7 @@ def _may_change(shown: Activity, framed: frame.Frame) -> bool:
 def steps(shown: Activity) -> dict[str, Any]:
     """What _steps.html shows: (step, seconds that it took or None, when it began if it runs)."""
     listed = []
-    for step in Step.objects.filter(activity=shown).order_by("position"):
+    for step in sorted(shown.steps.all(), key=lambda each: each.position):
         since = step.started_at if step.state == StepState.RUNNING else None
         listed.append((step, _seconds(step.started_at, step.finished_at), since))
     return {"steps": listed}

@@ -155,6 +155,7 @@ def _restore(framed: Frame, given: dict[str, Any], backup: Backup, origin: str) 
 
 def _places(framed: Frame, node: Node, backup: Backup) -> list[Node]:
     """Where the person may restore it to: itself first."""
+    framed.tree.fill(framed.nodes)
     ordered = sorted(framed.nodes, key=lambda each: each is not node)
     allowed = [each for each in ordered if Permission.RESTORE in each.allowed]
     if Permission.SHELL not in node.allowed:

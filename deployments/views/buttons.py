@@ -101,12 +101,12 @@ def situation(frame: Frame, node: Node) -> Situation:
     environment = node.environment
     seen = [each for each in frame.nodes if each is not node and takes_a_place(each)]
     own = environment.environment_type is EnvironmentType.INTEGRATION and environment.is_active
-    hidden = frame.integration_active - own - sum(each.environment.is_active for each in seen)
+    hidden = frame.integration_active - own - sum(each.is_active for each in seen)
     taken = [Use(each.environment.title, each.live_at, each.environment.visited_at) for each in seen]
     return Situation(
         environment=environment,
         project=frame.project,
-        children=[child.environment.title for child in node.children],
+        children=[child.title for child in node.children],
         open={Kind(node.open_kind)} if node.open_kind else (),
         taken=possible.in_order(taken) + [Use("one that you cannot see", None, None, hidden=True)] * max(hidden, 0),
         live=node.live_number is not None,
@@ -128,7 +128,6 @@ def listing(frame: Frame, node: Node) -> dict[str, dict[str, bool | str]]:
 
 
 def takes_a_place(node: Node) -> bool:
-    environment = node.environment
-    return environment.environment_type is EnvironmentType.INTEGRATION and (
-        environment.is_active or node.open_kind == Kind.ACTIVATE
+    return node.environment_type is EnvironmentType.INTEGRATION and (
+        node.is_active or (node.is_busy and node.open_kind == Kind.ACTIVATE)
     )

@@ -226,7 +226,7 @@ def _confirm(
 def environment_branch(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
     framed = frame.load(request, project_id)
     node = framed.node(name)
-    parents = [(each.environment.name, each.environment.title) for each in framed.branchable]
+    parents = [(each.name, each.title) for each in framed.branchable]
     full = framed.integration_active >= framed.project.max_active_integration
     initial = {"parent": node.environment.name, "activate": not full, "begin": "copy"}
     form = BranchForm(request.POST or None, parents=parents, initial=initial)
@@ -265,7 +265,7 @@ def environment_branch(request: HttpRequest, project_id: str, name: str) -> Http
 
 def _no_copies(framed: frame.Frame) -> list[str]:
     """Why an environment below some of the possible parents cannot begin with a copy of their data."""
-    parents = [node for node in framed.branchable if node.environment.is_active]
+    parents = [node for node in framed.branchable if node.is_active]
     reasons = [_no_copy(node, EnvironmentType.INTEGRATION) for node in parents]
     return list(dict.fromkeys(reason for reason in reasons if reason))
 

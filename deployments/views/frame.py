@@ -1,7 +1,7 @@
 """The frame around every page of a project: its projects, its environment tree, and what the person may do in it.
 
-One object per request, read in three queries however many environments there are. It is also the page's answer to "may
-this person?": rights come from the same matrix that the actions check again.
+One object per request. It is also the page's answer to "may this person?": rights come from the same matrix that the
+actions check again.
 """
 
 from collections.abc import Sequence
@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from deployments.views import nodes, tabs
+from deployments.views import tabs
 from deployments.views.nodes import Node
 from deployments.views.tabs import Link
-from environments.models import Environment, EnvironmentAccess
-from portal.access import permissions_on
-from portal.enums import EnvironmentRole, EnvironmentType, ProjectRole
+from deployments.views.tree import FEW, Tree
+from portal.enums import ProjectRole
 from portal.errors import Missing
 from portal.models import Membership, Project, User
 from portal.permissions import PROJECT_MATRIX, Permission
@@ -31,33 +29,20 @@ class Frame:
     user: User
     member: Membership
     projects: Sequence[Project]
-    nodes: Sequence[Node]  # those the person may see, parents before children
-    integration_active: int  # counted over the whole project, seen or not
+    tree: Tree
     here: str = ""  # name of the environment that the page is about
 
     @classmethod
     def load(cls, user: User, project_id: str) -> "Frame":
         """Raises Missing for a stranger to the project."""
         members = list(
-            Membership.objects.filter(user=user)
-            .select_related("project")
-            .prefetch_related("type_roles")
-            .order_by("project__title", "project_id")
+            Membership.objects.filter(user=user).select_related("project").order_by("project__title", "project_id")
         )
         member = next((each for each in members if each.project_id == project_id), None)
         if member is None or not user.is_active:
             raise Missing("There is no such project, or you have no access to it.")
-        single = EnvironmentAccess.objects.filter(environment=OuterRef("pk"), user=user).values("role")[:1]
-        own = Environment.objects.filter(project=member.project_id).annotate(single_role=Subquery(single))
-        found = list(nodes.with_states(own))
-        by_key = {each.pk: each for each in found}
-        for each in found:
-            each.parent = by_key.get(each.parent_id or 0)  # seen or not: what is inherited is looked up along these
-        seen = [node for node in (_node(each, member) for each in found) if Permission.SEE in node.allowed]
-        active = sum(each.type == EnvironmentType.INTEGRATION and each.is_active for each in found)
-        ordered = nodes.in_order(seen)
-        nodes.fold(ordered, member.project.default_branch)
-        return cls(user, member, [each.project for each in members], ordered, active)
+        member.user = user
+        return cls(user, member, [each.project for each in members], Tree(member))
 
     @property
     def project(self) -> Project:
@@ -71,15 +56,27 @@ class Frame:
         """A right on the project itself."""
         return Permission(permission) in PROJECT_MATRIX[ProjectRole(self.member.role)]
 
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """Those that the person may see, parents before children."""
+        return self.tree.seen
+
+    @property
+    def integration_active(self) -> int:
+        return self.tree.integration_active
+
     def node(self, name: str) -> Node:
         """Raises Missing, for an environment that the person may not see as for one that does not exist."""
-        for node in self.nodes:
-            if node.environment.name == name:
-                return node
-        raise Missing("There is no such environment, or you have no access to it.")
+        node = next((each for each in self.nodes if each.name == name), None)
+        if node is None:
+            raise Missing("There is no such environment, or you have no access to it.")
+        self.tree.fill([node])
+        return node
 
     def node_of(self, environment_id: int | None) -> Node | None:
-        return next((node for node in self.nodes if node.environment.pk == environment_id), None)
+        node = next((each for each in self.nodes if each.pk == environment_id), None)
+        self.tree.fill([node] if node else [])
+        return node
 
     @cached_property
     def rows(self) -> list[Node]:
@@ -90,6 +87,11 @@ class Frame:
     def inactive(self) -> list[Node]:
         return [node for node in self.nodes if not node.stands_out]
 
+    @property
+    def inactive_first(self) -> list[Node]:
+        """Those of them that a page names: the first, and the one that it is about."""
+        return [each for at, each in enumerate(self.inactive) if at < FEW or each.name == self.here]
+
     @cached_property
     def roots(self) -> list[Node]:
         """The trees that `rows` make."""
@@ -97,24 +99,17 @@ class Frame:
 
     @property
     def here_inactive(self) -> bool:
-        return any(node.environment.name == self.here for node in self.inactive)
+        return any(node.name == self.here for node in self.inactive)
 
     @property
     def default_parent(self) -> Node | None:
         """Where a new branch begins unless another is chosen: the default branch, when the person may branch there."""
-        usual = (node for node in self.branchable if node.environment.branch == self.project.default_branch)
+        usual = (node for node in self.branchable if node.branch == self.project.default_branch)
         return next(usual, self.branchable[0] if self.branchable else None)
 
     @cached_property
     def branchable(self) -> list[Node]:
         return [node for node in self.nodes if Permission.BRANCH in node.allowed]
-
-
-def _node(environment: Environment, member: Membership) -> Node:
-    environment.project = member.project
-    single = getattr(environment, "single_role", None)
-    role = EnvironmentRole(single) if single else None
-    return nodes.make(environment, permissions_on(member, environment.environment_type, role))
 
 
 @dataclass(frozen=True)

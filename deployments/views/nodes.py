@@ -1,11 +1,12 @@
 """Environments as the tree shows them: their state in a dot and in words, and what this person may do there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
-from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.urls import reverse
 from django.utils import timezone
 
@@ -17,6 +18,9 @@ from portal.enums import EnvironmentType
 from portal.permissions import Permission
 
 _DEEPEST = 6  # how far the sidebar indents
+_RANK = {type: rank for rank, type in enumerate(reversed(EnvironmentType))}
+_STATES = ("live_number", "live_at", "open_kind", "open_state", "last_state", "health_state", "merging")
+_FILLED = {"environment", *_STATES}
 _BUSY = {
     Kind.PUSH: "deploying",
     Kind.ACTIVATE: "activating",
@@ -48,27 +52,83 @@ def in_words(seconds: float) -> str:
     return f"{round(minutes / 60)} h" if minutes < 36 * 60 else f"{round(minutes / 1440)} d"
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
-    """An environment in the tree, as this person may see it."""
+    """An environment in the tree, as this person may see it. What is declared without a value here is read when it is
+    first asked for: a project has hundreds of environments, and a page shows a few."""
 
-    environment: Environment
+    pk: int
+    parent_id: int | None
+    project_id: str
+    name: str
+    title: str
+    branch: str
+    environment_type: EnvironmentType
+    status: str
+    removal_at: datetime | None
+    is_busy: bool  # an activity of it is open
     allowed: frozenset[Permission]
-    live_number: int | None = None
-    live_at: datetime | None = None
-    open_kind: str | None = None
-    open_state: str | None = None
-    last_state: str | None = None
-    health_state: str | None = None  # see models.Health; None: never looked at
-    merging: bool = False  # into its parent, just now or soon
+    read: Callable[[], None] | None = None  # calls `fill` on this one and on others that were not filled yet
+
+    environment: Environment = field(init=False)
+    live_number: int | None = field(init=False)
+    live_at: datetime | None = field(init=False)
+    open_kind: str | None = field(init=False)
+    open_state: str | None = field(init=False)
+    last_state: str | None = field(init=False)
+    health_state: str | None = field(init=False)  # see models.Health; None: never looked at
+    merging: bool = field(init=False)  # into its parent, just now or soon
+
     depth: int = 0
-    ahead: int | None = None  # commits that the parent lacks; None when unknown or out of date
-    behind: int | None = None
-    files_touched: int | None = None
-    configuration_drift: Sequence[str] = ()
     parent: "Node | None" = None  # None also where the person may not see it
     children: list["Node"] = field(default_factory=list)
     stands_out: bool = True  # shown in the tree; the rest is folded away behind a count
+
+    def fill(self, environment: Environment) -> None:
+        """`environment` comes from `with_states`."""
+        self.environment = environment
+        for name in _STATES:
+            setattr(self, name, getattr(environment, name))
+
+    @property
+    def is_filled(self) -> bool:
+        return "environment" in self.__dict__
+
+    def __getattr__(self, name: str) -> Any:
+        """Only called for what is not there yet."""
+        if name not in _FILLED or self.read is None:
+            raise AttributeError(name)
+        self.read()
+        return self.__dict__[name]
+
+    @property
+    def is_active(self) -> bool:
+        return self.status == Environment.Status.ACTIVE
+
+    @property
+    def _counted(self) -> Environment | None:
+        """The environment, when its drift was counted for the commits that are the heads now."""
+        own = self.environment
+        if not self.parent or not own.drift_of:
+            return None
+        return own if own.drift_of == drift.pair(own.head_commit, self.parent.environment.head_commit) else None
+
+    @property
+    def ahead(self) -> int | None:
+        """Commits that the parent lacks; None when unknown or out of date."""
+        return self._counted.ahead if self._counted else None
+
+    @property
+    def behind(self) -> int | None:
+        return self._counted.behind if self._counted else None
+
+    @property
+    def files_touched(self) -> int | None:
+        return self._counted.files_touched if self._counted else None
+
+    @property
+    def configuration_drift(self) -> Sequence[str]:
+        return self._counted.configuration_drift if self._counted else ()
 
     @property
     def indent(self) -> int:
@@ -76,22 +136,22 @@ class Node:
 
     @property
     def url(self) -> str:
-        return _url(self.environment.project_id, self.environment.name)
+        return _url(self.project_id, self.name)
 
     @property
     def type_label(self) -> str:
-        return self.environment.environment_type.label
+        return self.environment_type.label
 
     @property
     def dot(self) -> str:
         """Which of the shapes in components.css stands for its state."""
-        if self.environment.status == Environment.Status.DELETING:
+        if self.status == Environment.Status.DELETING:
             return "attention"
         if self.open_state:
             return "running" if self.open_state == State.RUNNING else "pending"
         if self.last_state == State.FAILED:
             return "failed"
-        if not self.environment.is_active:
+        if not self.is_active:
             return "inactive"
         if self.environment.is_paused:
             return "paused"
@@ -106,7 +166,7 @@ class Node:
     @property
     def words(self) -> str:
         """The state in words; they stand wherever the dot does."""
-        if self.environment.status == Environment.Status.DELETING:
+        if self.status == Environment.Status.DELETING:
             return "being deleted"
         if self.open_state:
             doing = _BUSY.get(Kind(self.open_kind), "working") if self.open_kind else "working"
@@ -115,7 +175,7 @@ class Node:
         serves = f", v{self.live_number} {does}" if self.live_number else ""
         if self.last_state == State.FAILED:
             return f"last activity failed{serves}"
-        if not self.environment.is_active:
+        if not self.is_active:
             return "inactive"
         if self.environment.is_paused:
             return f"paused{serves}"
@@ -142,7 +202,7 @@ class Node:
 
     @property
     def parent_title(self) -> str:
-        return self.parent.environment.title if self.parent else ""
+        return self.parent.title if self.parent else ""
 
     @property
     def drift(self) -> str:
@@ -215,31 +275,37 @@ def with_states(environments: QuerySet[Environment]) -> QuerySet[Environment]:
 
 def make(environment: Environment, allowed: frozenset[Permission]) -> Node:
     """`environment` comes from `with_states`."""
-    names = ("live_number", "live_at", "open_kind", "open_state", "last_state", "health_state", "merging")
-    return Node(environment, allowed, **{name: getattr(environment, name) for name in names})
+    node = Node(
+        pk=environment.pk,
+        parent_id=environment.parent_id,
+        project_id=environment.project_id,
+        name=environment.name,
+        title=environment.title,
+        branch=environment.branch,
+        environment_type=environment.environment_type,
+        status=environment.status,
+        removal_at=environment.removal_at,
+        is_busy=bool(getattr(environment, "open_state", None)),
+        allowed=allowed,
+    )
+    node.fill(environment)
+    return node
 
 
-def in_order(nodes: list[Node]) -> list[Node]:
+def in_order(nodes: Sequence[Node]) -> list[Node]:
     """Parents before their children, with depths. Whose parent is not seen stands at the top."""
-    by_key = {node.environment.pk: node for node in nodes}
+    by_key = {node.pk: node for node in nodes}
     roots: list[Node] = []
     for node in nodes:
-        parent = by_key.get(node.environment.parent_id or 0)
-        (parent.children if parent else roots).append(node)
-        own = node.environment
-        node.parent = parent
-        if parent and own.drift_of and own.drift_of == drift.pair(own.head_commit, parent.environment.head_commit):
-            node.ahead, node.behind = own.ahead, own.behind
-            node.files_touched, node.configuration_drift = own.files_touched, own.configuration_drift
+        node.parent = by_key.get(node.parent_id or 0)
+        (node.parent.children if node.parent else roots).append(node)
 
     def walk(level: list[Node], depth: int) -> Iterator[Node]:
-        rank = list(EnvironmentType)[::-1]
-        for node in sorted(
-            level, key=lambda each: (rank.index(each.environment.environment_type), each.environment.pk)
-        ):
+        for node in sorted(level, key=lambda each: (_RANK[each.environment_type], each.pk)):
             node.depth = depth
             yield node
-            yield from walk(node.children, depth + 1)
+            if node.children:
+                yield from walk(node.children, depth + 1)
 
     return list(walk(roots, 0))
 
@@ -247,18 +313,24 @@ def in_order(nodes: list[Node]) -> list[Node]:
 def fold(ordered: Sequence[Node], default_branch: str) -> None:
     """Let stand out what runs, what has such children, and what every project has."""
     for node in reversed(ordered):
-        environment = node.environment
         node.stands_out = (
-            environment.status != Environment.Status.INACTIVE
-            or environment.environment_type is not EnvironmentType.INTEGRATION
-            or environment.branch == default_branch
-            or node.open_state is not None
+            node.status != Environment.Status.INACTIVE
+            or node.environment_type is not EnvironmentType.INTEGRATION
+            or node.branch == default_branch
+            or node.is_busy
+            or node.removal_at is not None
             or any(child.stands_out for child in node.children)
         )
 
 
+def of_note(environments: QuerySet[Environment]) -> QuerySet[Environment]:
+    """With states, those of which `count` would tell: hundreds that sleep as branches need not be read."""
+    quiet = Q(status=Environment.Status.INACTIVE, open_state=None) & ~Q(last_state=State.FAILED)
+    return with_states(environments).exclude(quiet)
+
+
 def count(environments: Sequence[Environment]) -> list[tuple[str, int, str]]:
-    """(dot, number, word) of what a project's environments are up to, the most pressing first. From `with_states`."""
+    """(dot, number, word) of what a project's environments are up to, the most pressing first. From `of_note`."""
     made = [make(environment, frozenset()).dot for environment in environments]
     words = {
         "failed": "failing",

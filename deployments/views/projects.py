@@ -1,5 +1,6 @@
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.db.models import OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -19,6 +20,7 @@ from portal.models import Project
 from portal.requests import address, person
 
 _FEED = 8  # lines of "latest activity"
+_FOLDED = 100  # inactive branches on a page
 
 
 def clone_url(project: Project) -> str:
@@ -30,9 +32,10 @@ def clone_url(project: Project) -> str:
 @require_GET
 def projects(request: HttpRequest) -> HttpResponse:
     user = person(request)
-    seen = list(nodes.with_states(environment_access.seen(user)))
+    seen = environment_access.seen(user)
+    told = list(nodes.of_note(seen))
     visible = Activity.objects.filter(project=OuterRef("pk")).filter(
-        Q(environment__in=[each.pk for each in seen]) | Q(environment=None, kind=Kind.PROJECT_CREATE)
+        Q(environment__in=seen.values("pk")) | Q(environment=None, kind=Kind.PROJECT_CREATE)
     )
     newest = visible.order_by("-created_at", "-sequence").values("pk")[:1]
     found = list(Project.objects.visible_to(user))
@@ -43,11 +46,11 @@ def projects(request: HttpRequest) -> HttpResponse:
         {
             "project": project,
             "entry": entries.get(project.pk),
-            "states": nodes.count([each for each in seen if each.project_id == project.pk]),
+            "states": nodes.count([each for each in told if each.project_id == project.pk]),
         }
         for project in found
     ]
-    context = {"rows": rows, "states": nodes.count(seen), "crumbs": [frame.Crumb("Projects")]}
+    context = {"rows": rows, "states": nodes.count(told), "crumbs": [frame.Crumb("Projects")]}
     return render(request, "portal/projects.html", context)
 
 
@@ -81,8 +84,8 @@ def project(request: HttpRequest, project_id: str) -> HttpResponse:
     framed = frame.load(request, project_id)
     if framed.project.state != Project.State.READY:
         return _being_made(request, framed)
-    keys = [node.environment.pk for node in framed.nodes]
-    by_key = {node.environment.pk: node for node in framed.nodes if node.environment.is_active}
+    keys = [node.pk for node in framed.nodes]
+    by_key = {node.pk: node for node in framed.nodes if node.is_active}
     alarms = backup_rounds.alarms(node.environment for node in by_key.values())
     latest = access.seen_by(framed.member, keys).select_related("environment", "project")[:_FEED]
     return frame.page(
@@ -93,7 +96,7 @@ def project(request: HttpRequest, project_id: str) -> HttpResponse:
         entries=feed.entries(latest),
         clone_url=clone_url(framed.project),
         backup_alarms=[(by_key[key], alarm) for key, alarm in alarms.items()],
-        leaving=[node for node in framed.nodes if node.environment.removal_at],
+        leaving=[node for node in framed.nodes if node.removal_at],
     )
 
 
@@ -116,6 +119,19 @@ def project_retry(request: HttpRequest, project_id: str) -> HttpResponse:
     framed = frame.load(request, project_id)
     actions.retry_create(framed.project, by=framed.user, address=address(request))
     return redirect("project", project_id)
+
+
+@login_required
+@require_GET
+def project_inactive(request: HttpRequest, project_id: str) -> HttpResponse:
+    """The branches that are folded away everywhere else."""
+    framed = frame.load(request, project_id)
+    words = request.GET.get("q", "").strip()[:200]
+    folded = [node for node in framed.inactive if words.casefold() in f"{node.title}\n{node.branch}".casefold()]
+    page = Paginator(folded, _FOLDED).get_page(request.GET.get("page"))
+    framed.tree.fill(page.object_list)
+    crumb = frame.Crumb("Inactive branches")
+    return frame.page(request, "portal/project_inactive.html", framed, crumb, page=page, words=words, place="overview")
 
 
 @login_required

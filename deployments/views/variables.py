@@ -244,7 +244,7 @@ def _check_may(place: Place) -> None:
 
 
 def _active(place: Place) -> list[Node]:
-    return [node for node in place.frame.nodes if node.environment.is_active]
+    return [node for node in place.frame.nodes if node.is_active]
 
 
 def _ticked(request: HttpRequest) -> list[str]:
@@ -255,7 +255,7 @@ def _environments(place: Place, names: Sequence[str]) -> list[Environment]:
     """Those that are to be redeployed; an inactive one has nothing to redeploy."""
     if place.node is not None:
         return [place.node.environment] if names and place.node.environment.is_active else []
-    return [node.environment for node in _active(place) if node.environment.name in names]
+    return [node.environment for node in _active(place) if node.name in names]
 
 
 def _url(place: Place) -> str:

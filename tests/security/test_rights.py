@@ -190,6 +190,7 @@ DOORS = [
     Door("project_new", SIGNED_IN, method="POST"),
     Door("project", IN_PROJECT, on_project),
     Door("project_side", IN_PROJECT, on_project),
+    Door("project_inactive", IN_PROJECT, on_project),
     Door("project_retry", OWNERS, on_project, "POST"),
     Door("activities", IN_PROJECT, on_project),
     Door("activity", SEE, on_failed),

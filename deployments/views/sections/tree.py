@@ -27,10 +27,10 @@ class Parent(Section):
 
     def form(self, place: Place, data: QueryDict | None = None) -> forms.Form:
         environment, parent = _node(place).environment, _node(place).parent
-        form = ParentForm(data, initial={"parent": parent.environment.name if parent else ""})
+        form = ParentForm(data, initial={"parent": parent.name if parent else ""})
         field = form.fields["parent"]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = [(node.environment.name, node.environment.title) for node in _parents(place)]
+        field.choices = [(node.name, node.title) for node in _parents(place)]
         field.help_text = f"{environment.environment_type.label} hangs below {_above(environment.type)}."
         return form
 
@@ -52,9 +52,9 @@ def _above(type: str) -> str:
 
 
 def _parents(place: Place) -> list[Node]:
-    everyone = {node.environment.pk: node.environment for node in place.frame.nodes}
-    mine = _node(place).environment
-    return [node for node in place.frame.branchable if not actions.why_not_below(mine, node.environment, everyone)]
+    everyone = {node.pk: node for node in place.frame.nodes}
+    mine = _node(place)
+    return [node for node in place.frame.branchable if not actions.why_not_below(mine, node, everyone)]
 
 
 class LifetimeForm(forms.Form):
