@@ -33,20 +33,18 @@ urlpatterns = [
     path("projects/<str:project_id>/side", projects.project_side, name="project_side"),
     path("projects/<str:project_id>/inactive", projects.project_inactive, name="project_inactive"),
     path("projects/<str:project_id>/retry", projects.project_retry, name="project_retry"),
-    path("projects/<str:project_id>/settings", settings.project_settings, name="project_settings"),
-    path(
-        "projects/<str:project_id>/settings/<str:section>", settings.project_settings_save, name="project_settings_save"
-    ),
-    path("projects/<str:project_id>/variables", variables.project_variables, name="project_variables"),
-    path("projects/<str:project_id>/variables/save", variables.project_variables_save, name="project_variables_save"),
+    path("projects/<str:project_id>/settings", settings.show, name="project_settings"),
+    path("projects/<str:project_id>/settings/<str:section>", settings.save, name="project_settings_save"),
+    path("projects/<str:project_id>/variables", variables.show, name="project_variables"),
+    path("projects/<str:project_id>/variables/save", variables.save, name="project_variables_save"),
     path(
         "projects/<str:project_id>/variables/import",
-        variables.project_variables_import,
+        variables.import_,
         name="project_variables_import",
     ),
     path(
         "projects/<str:project_id>/variables/export",
-        variables.project_variables_export,
+        variables.export,
         name="project_variables_export",
     ),
     path("projects/<str:project_id>/activities/", activities.activities, name="activities"),
@@ -109,18 +107,12 @@ urlpatterns = [
     path(f"{_BACKUP}/pin", backups.backup_pin, name="backup_pin"),
     path(f"{_BACKUP}/prove", backups.backup_prove, name="backup_prove"),
     path(f"{_BACKUP}/download", download.backup_download, name="backup_download"),
-    path(f"{_ENVIRONMENT}/variables", variables.environment_variables, name="environment_variables"),
-    path(f"{_ENVIRONMENT}/variables/save", variables.environment_variables_save, name="environment_variables_save"),
-    path(
-        f"{_ENVIRONMENT}/variables/import", variables.environment_variables_import, name="environment_variables_import"
-    ),
-    path(
-        f"{_ENVIRONMENT}/variables/export", variables.environment_variables_export, name="environment_variables_export"
-    ),
+    path(f"{_ENVIRONMENT}/variables", variables.show, name="environment_variables"),
+    path(f"{_ENVIRONMENT}/variables/save", variables.save, name="environment_variables_save"),
+    path(f"{_ENVIRONMENT}/variables/import", variables.import_, name="environment_variables_import"),
+    path(f"{_ENVIRONMENT}/variables/export", variables.export, name="environment_variables_export"),
     path(f"{_ENVIRONMENT}/files", files.environment_files, name="environment_files"),
     path(f"{_ENVIRONMENT}/ssh/<str:session_id>/close", ssh.ssh_session_close, name="ssh_session_close"),
-    path(f"{_ENVIRONMENT}/settings", settings.environment_settings, name="environment_settings"),
-    path(
-        f"{_ENVIRONMENT}/settings/<str:section>", settings.environment_settings_save, name="environment_settings_save"
-    ),
+    path(f"{_ENVIRONMENT}/settings", settings.show, name="environment_settings"),
+    path(f"{_ENVIRONMENT}/settings/<str:section>", settings.save, name="environment_settings_save"),
 ]

@@ -1,6 +1,6 @@
 """Where an environment answers: the routes of its live release, and the domains and certificates of Production."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,15 +22,24 @@ from deployments.views.frame import Frame
 from deployments.views.nodes import Node
 from environments import access, certificates, domains
 from environments.actions.http_access import holding
-from environments.models import Certificate, Domain
+from environments.models import Certificate, Domain, Environment
 from portal.errors import Missing, SlipwayError
+from portal.models import User
 from portal.permissions import Permission
 from portal.requests import address
 
 _ASKED_AGAIN = 20  # seconds between two questions to DNS about one domain
 
 
-class DomainForm(forms.Form):
+class Added(forms.Form):
+    """A form that adds something to Production."""
+
+    def add(self, production: Environment, *, by: User, address: str) -> str:
+        """Carry out what the valid form asks; returns the sentence that says so. Raises SlipwayError."""
+        raise NotImplementedError
+
+
+class DomainForm(Added):
     domain = forms.CharField(
         label="Domain",
         max_length=300,
@@ -45,8 +54,12 @@ class DomainForm(forms.Form):
         ),
     )
 
+    def add(self, production: Environment, *, by: User, address: str) -> str:
+        made = actions.add(production, name=self.cleaned_data["domain"], by=by, address=address)
+        return f"{made} is added. It is served once the deployment that was asked for is done."
 
-class CertificateForm(forms.Form):
+
+class CertificateForm(Added):
     chain = forms.CharField(
         label="Certificate and its chain",
         max_length=certificates.MAX_PEM,
@@ -66,6 +79,10 @@ class CertificateForm(forms.Form):
         ),
         help_text="PEM, without a password. It is kept encrypted and never shown again.",
     )
+
+    def add(self, production: Environment, *, by: User, address: str) -> str:
+        made = actions.add_certificate(production, **self.cleaned_data, by=by, address=address)
+        return f"The certificate for {made} is kept."
 
 
 @dataclass(frozen=True)
@@ -105,13 +122,7 @@ def domain_check(request: HttpRequest, project_id: str, name: str, domain: str) 
 @login_required
 @require_POST
 def domain_add(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
-    form = DomainForm(request.POST)
-
-    def add(framed: Frame, node: Node, given: Mapping[str, str], from_: str) -> str:
-        made = actions.add(node.environment, name=given["domain"], by=framed.user, address=from_)
-        return f"{made} is added. It is served once the deployment that was asked for is done."
-
-    return _carry_out(request, project_id, name, form, add)
+    return _add(request, project_id, name, DomainForm(request.POST))
 
 
 @login_required
@@ -151,15 +162,7 @@ def domain_remove(request: HttpRequest, project_id: str, name: str, domain: str)
 @login_required
 @require_POST
 def certificate_add(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
-    form = CertificateForm(request.POST)
-
-    def add(framed: Frame, node: Node, given: Mapping[str, str], from_: str) -> str:
-        made = actions.add_certificate(
-            node.environment, chain=given["chain"], key=given["key"], by=framed.user, address=from_
-        )
-        return f"The certificate for {made} is kept."
-
-    return _carry_out(request, project_id, name, form, add)
+    return _add(request, project_id, name, CertificateForm(request.POST))
 
 
 @login_required
@@ -172,18 +175,12 @@ def certificate_remove(request: HttpRequest, project_id: str, name: str, fingerp
     return redirect("environment_routes", project_id, name)
 
 
-def _carry_out(
-    request: HttpRequest,
-    project_id: str,
-    name: str,
-    form: forms.Form,
-    action: Callable[[Frame, Node, Mapping[str, str], str], str],
-) -> HttpResponse:
+def _add(request: HttpRequest, project_id: str, name: str, form: Added) -> HttpResponse:
     framed = frame.load(request, project_id)
     node = framed.node(name)
     if form.is_valid():
         try:
-            messages.success(request, action(framed, node, form.cleaned_data, address(request)))
+            messages.success(request, form.add(node.environment, by=framed.user, address=address(request)))
             return redirect("environment_routes", project_id, name)
         except SlipwayError as error:
             if error.field is None:

@@ -30,49 +30,32 @@ class Card:
 
 @login_required
 @require_GET
-def environment_settings(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
-    framed = frame.load(request, project_id)
-    return _page(request, Place(framed, framed.node(name)))
+def show(request: HttpRequest, project_id: str, name: str = "") -> HttpResponse:
+    return _page(request, Place.of(request, project_id, name))
 
 
 @login_required
 @require_POST
-def environment_settings_save(request: HttpRequest, project_id: str, name: str, section: str) -> HttpResponse:
-    framed = frame.load(request, project_id)
-    return _save(request, Place(framed, framed.node(name)), section)
-
-
-@login_required
-@require_GET
-def project_settings(request: HttpRequest, project_id: str) -> HttpResponse:
-    return _page(request, Place(frame.load(request, project_id)))
-
-
-@login_required
-@require_POST
-def project_settings_save(request: HttpRequest, project_id: str, section: str) -> HttpResponse:
-    return _save(request, Place(frame.load(request, project_id)), section)
+def save(request: HttpRequest, project_id: str, section: str, name: str = "") -> HttpResponse:
+    place = Place.of(request, project_id, name)
+    found = next((each for each in _sections(place) if each.key == section), None)
+    if found is None:
+        raise Missing("There is no such setting.")
+    why_not = found.why_not(place)
+    if why_not:
+        raise Denied(why_not)
+    form = found.form(place, request.POST)
+    if form.is_valid():
+        try:
+            messages.success(request, found.save(place, form.cleaned_data, address=address(request)))
+            return redirect(f"{_url(place)}#{section}")
+        except SlipwayError as error:
+            tell(form, error.field, error.message)
+    return _page(request, place, wrong={section: form})
 
 
 def _sections(place: Place) -> Sequence[Section]:
     return sections.PROJECT if place.node is None else sections.ENVIRONMENT
-
-
-def _save(request: HttpRequest, place: Place, key: str) -> HttpResponse:
-    section = next((each for each in _sections(place) if each.key == key), None)
-    if section is None:
-        raise Missing("There is no such setting.")
-    why_not = section.why_not(place)
-    if why_not:
-        raise Denied(why_not)
-    form = section.form(place, request.POST)
-    if form.is_valid():
-        try:
-            messages.success(request, section.save(place, form.cleaned_data, address=address(request)))
-            return redirect(f"{_url(place)}#{key}")
-        except SlipwayError as error:
-            tell(form, error.field, error.message)
-    return _page(request, place, wrong={key: form})
 
 
 def _page(request: HttpRequest, place: Place, wrong: dict[str, forms.Form] | None = None) -> HttpResponse:
@@ -101,10 +84,9 @@ def _card(place: Place, section: Section, wrong: dict[str, forms.Form]) -> Card:
     if why_not:
         for field in form.fields.values():
             field.disabled = True
-    return Card(section, form, _url(place, section.key), why_not, section.context(place))
+    return Card(section, form, _url(place, section.key), why_not, section.context(place, form))
 
 
 def _url(place: Place, key: str = "") -> str:
-    view = "project_settings" if place.node is None else "environment_settings"
-    arguments = [place.project.pk, *([place.node.environment.name] if place.node else []), *([key] if key else [])]
-    return reverse(f"{view}_save" if key else view, args=arguments)
+    view = f"{place.kind}_settings"
+    return reverse(f"{view}_save", args=[*place.arguments, key]) if key else reverse(view, args=place.arguments)

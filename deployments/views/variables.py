@@ -42,67 +42,21 @@ class Said:
 
 @login_required
 @require_GET
-def environment_variables(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
-    framed = frame.load(request, project_id)
-    return _show(request, Place(framed, framed.node(name)))
-
-
-@login_required
-@require_POST
-def environment_variables_save(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
-    framed = frame.load(request, project_id)
-    return _save(request, Place(framed, framed.node(name)))
-
-
-@login_required
-@require_POST
-def environment_variables_import(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
-    framed = frame.load(request, project_id)
-    return _import(request, Place(framed, framed.node(name)))
-
-
-@login_required
-@require_GET
-def environment_variables_export(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
-    framed = frame.load(request, project_id)
-    return _export(Place(framed, framed.node(name)))
-
-
-@login_required
-@require_GET
-def project_variables(request: HttpRequest, project_id: str) -> HttpResponse:
-    return _show(request, Place(frame.load(request, project_id)))
-
-
-@login_required
-@require_POST
-def project_variables_save(request: HttpRequest, project_id: str) -> HttpResponse:
-    return _save(request, Place(frame.load(request, project_id)))
-
-
-@login_required
-@require_POST
-def project_variables_import(request: HttpRequest, project_id: str) -> HttpResponse:
-    return _import(request, Place(frame.load(request, project_id)))
-
-
-@login_required
-@require_GET
-def project_variables_export(request: HttpRequest, project_id: str) -> HttpResponse:
-    return _export(Place(frame.load(request, project_id)))
-
-
-def _show(request: HttpRequest, place: Place) -> HttpResponse:
+def show(request: HttpRequest, project_id: str, name: str = "") -> HttpResponse:
+    place = Place.of(request, project_id, name)
     known = _own(place)
     rows = [variable_rows.stored(variable) for variable in known]
     added = request.GET.get("add", "")
     if added and not any(row.draft.name == added for row in rows):
         rows.append(variable_rows.blank(added[: variable_checks.MAX_NAME], enabled="hide" not in request.GET))
-    redeploy = [place.node.environment.name] if place.node else []
+    redeploy = [name] if name else []
     return _page(request, place, known, Said(rows, actions.version(known), redeploy))
 
 
-def _save(request: HttpRequest, place: Place) -> HttpResponse:
+@login_required
+@require_POST
+def save(request: HttpRequest, project_id: str, name: str = "") -> HttpResponse:
+    place = Place.of(request, project_id, name)
     _check_may(place)
     known = _own(place)
     said = Said(variable_rows.typed(request.POST, known), request.POST.get("version", ""), _ticked(request))
@@ -116,7 +70,7 @@ def _save(request: HttpRequest, place: Place) -> HttpResponse:
         environments = _environments(place, said.redeploy)
         names, asked = actions.save(
             place.project,
-            place.node.environment if place.node else None,
+            place.environment_or_none,
             drafts,
             seen=said.version,
             by=place.frame.user,
@@ -147,11 +101,14 @@ def _outdated(place: Place, said: Said, message: str) -> tuple[list[Variable], S
 
 def _preview(place: Place, known: Sequence[Variable], said: Said, drafts: Sequence[Draft]) -> variable_preview.Preview:
     if actions.version(known) != said.version:
-        raise Outdated(actions.told_of_others(place.project, place.node.environment if place.node else None))
+        raise Outdated(actions.told_of_others(place.project, place.environment_or_none))
     return variable_preview.preview(place, known, actions.planned(known, drafts))
 
 
-def _import(request: HttpRequest, place: Place) -> HttpResponse:
+@login_required
+@require_POST
+def import_(request: HttpRequest, project_id: str, name: str = "") -> HttpResponse:
+    place = Place.of(request, project_id, name)
     _check_may(place)
     known = _own(place)
     said = Said([variable_rows.stored(variable) for variable in known], actions.version(known), _ticked(request))
@@ -172,11 +129,13 @@ def _import(request: HttpRequest, place: Place) -> HttpResponse:
     return _page(request, place, known, replace(said, rows=variable_rows.imported(said.rows, entries)))
 
 
-def _export(place: Place) -> HttpResponse:
+@login_required
+@require_GET
+def export(request: HttpRequest, project_id: str, name: str = "") -> HttpResponse:
+    place = Place.of(request, project_id, name)
     _check_may(place)
     answer = HttpResponse(env_files.write(_own(place)), content_type="text/plain; charset=utf-8")
-    name = place.node.environment.name if place.node else place.project.pk
-    answer["Content-Disposition"] = f'attachment; filename="{name}.env"'
+    answer["Content-Disposition"] = f'attachment; filename="{name or project_id}.env"'
     answer["Cache-Control"] = "no-store"
     return answer
 
@@ -199,8 +158,8 @@ def _page(request: HttpRequest, place: Place, known: Sequence[Variable], said: S
         shown["environments"] = [(node, node.environment.name in said.redeploy) for node in _active(place)]
         crumb = frame.Crumb("Variables")
         return frame.page(request, "portal/project_variables.html", place.frame, crumb, place="variables", **shown)
-    found = variable_preview.effective_of(place.node.environment, place.frame, known)
-    shown |= {"effective": found, "live": variable_preview.live_of(place.node.environment)}
+    found = variable_preview.effective_of(place.environment, place.frame, known)
+    shown |= {"effective": found, "live": variable_preview.live_of(place.environment)}
     shown["pending"] = variable_preview.pending(found, shown["live"])
     shown["ticked"] = bool(said.redeploy)
     shown["below"] = _titles(place.node)
@@ -230,7 +189,7 @@ def _titles(node: Node) -> list[str]:
 
 
 def _own(place: Place) -> list[Variable]:
-    return actions.own(place.project, place.node.environment if place.node else None)
+    return actions.own(place.project, place.environment_or_none)
 
 
 def _right(place: Place) -> Permission:
@@ -254,11 +213,9 @@ def _ticked(request: HttpRequest) -> list[str]:
 def _environments(place: Place, names: Sequence[str]) -> list[Environment]:
     """Those that are to be redeployed; an inactive one has nothing to redeploy."""
     if place.node is not None:
-        return [place.node.environment] if names and place.node.environment.is_active else []
+        return [place.environment] if names and place.environment.is_active else []
     return [node.environment for node in _active(place) if node.name in names]
 
 
 def _url(place: Place) -> str:
-    if place.node is None:
-        return reverse("project_variables", args=[place.project.pk])
-    return reverse("environment_variables", args=[place.project.pk, place.node.environment.name])
+    return reverse(f"{place.kind}_variables", args=place.arguments)

@@ -30,13 +30,14 @@ class Holding:
 
     policy: Policy | None
     source: Environment | None
+    own: HttpAccess | None = None  # what it sets itself
 
 
 def holding(environment: Environment) -> Holding:
     """One query when it sets anything itself; else another for all above it, and one for each that is not loaded."""
     own = HttpAccess.objects.filter(environment=environment).first()
     if own is not None:
-        return Holding(own.policy if own.enabled else None, environment)
+        return Holding(own.policy if own.enabled else None, environment, own)
     above: list[Environment] = []
     parent = environment.parent
     while parent is not None and len(above) < _DEEPEST:

@@ -261,7 +261,7 @@ DOORS = [
     Door("worker_restart", PUSH, on_worker, "POST"),
     Door("environment_settings_save", OPERATE, on_parent, "POST", lambda world: {"parent": "master"}),
     Door("environment_settings_save", OPERATE, on_lifetime, "POST", lambda world: {"lifetime": "7"}),
-    Door("project_settings_save", OWNERS, on_merged, "POST", lambda world: {"delete_merged": "on"}),
+    Door("project_settings_save", OWNERS, on_merged, "POST", lambda world: {"on": "on"}),
     Door("project_settings", IN_PROJECT, on_project),
     Door("project_settings_save", OWNERS, on_general, "POST", lambda world: {"title": "x"}, refused=403),
     Door("environment_routes", SEE, on_active),

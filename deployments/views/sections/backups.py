@@ -57,8 +57,7 @@ class EnvironmentBackups(Section):
     lead = "How often backups of this environment are made by themselves, and which are kept."
 
     def form(self, place: Place, data: QueryDict | None = None) -> forms.Form:
-        assert place.node is not None
-        environment = place.node.environment
+        environment = place.environment
         rows = list(BackupPlan.objects.filter(Q(environment=environment) | Q(project=place.project, environment=None)))
         row = next((each for each in rows if each.environment_id), None)
         now = backup_rounds.plan(environment, row, next((each for each in rows if not each.environment_id), None))
@@ -67,8 +66,7 @@ class EnvironmentBackups(Section):
         return PlanForm(data, initial=initial, inherit=f"As usual ({usual})" if row is None else "As usual")
 
     def save(self, place: Place, given: Mapping[str, Any], *, address: str) -> str:
-        assert place.node is not None
-        actions.plan(place.project, place.node.environment, by=place.frame.user, address=address, **given)
+        actions.plan(place.project, place.environment, by=place.frame.user, address=address, **given)
         return "Backups are made by the new plan."
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django import forms
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
 
+from deployments.views import frame
 from deployments.views.frame import Frame
 from deployments.views.nodes import Node
+from environments.models import Environment
 from portal.models import Project
 from portal.permissions import Permission
 
@@ -20,6 +22,31 @@ class Place:
 
     frame: Frame
     node: Node | None = None
+
+    @classmethod
+    def of(cls, request: HttpRequest, project_id: str, name: str = "") -> "Place":
+        """What a URL means, with the name of an environment or without one. Raises Missing."""
+        framed = frame.load(request, project_id)
+        return cls(framed, framed.node(name) if name else None)
+
+    @property
+    def kind(self) -> str:
+        """How the names of its URLs begin."""
+        return "environment" if self.node else "project"
+
+    @property
+    def arguments(self) -> list[str]:
+        """What its URLs take."""
+        return [self.project.pk, *([self.node.name] if self.node else [])]
+
+    @property
+    def environment_or_none(self) -> Environment | None:
+        return self.node.environment if self.node else None
+
+    @property
+    def environment(self) -> Environment:
+        assert self.node is not None, "a place of an environment"
+        return self.node.environment
 
     @property
     def project(self) -> Project:
@@ -56,6 +83,28 @@ class Section(ABC):
         """Why the person cannot change it here; empty when they can."""
         return place.why_not(self.right)
 
-    def context(self, place: Place) -> dict[str, Any]:
-        """What its template needs besides."""
+    def context(self, place: Place, form: forms.Form) -> dict[str, Any]:
+        """What its template needs besides. The form is the one that `form` made."""
         return {}
+
+
+class SwitchForm(forms.Form):
+    on = forms.BooleanField(required=False)
+
+
+class Switch(Section):
+    """A card with one box to tick."""
+
+    label: ClassVar[str]
+
+    @abstractmethod
+    def is_on(self, place: Place) -> bool:
+        """As it is now."""
+
+    def hint(self, place: Place) -> str:
+        return ""
+
+    def form(self, place: Place, data: QueryDict | None = None) -> forms.Form:
+        form = SwitchForm(data, initial={"on": self.is_on(place)}, auto_id=f"{self.key}-%s")  # a page has several
+        form.fields["on"].label, form.fields["on"].help_text = self.label, self.hint(place)
+        return form

@@ -22,12 +22,10 @@ class EnvironmentTitle(Section):
     lead = "What people see. The branch, the id and the URL keep their names."
 
     def form(self, place: Place, data: QueryDict | None = None) -> forms.Form:
-        assert place.node is not None
-        return TitleForm(data, initial={"title": place.node.environment.title})
+        return TitleForm(data, initial={"title": place.environment.title})
 
     def save(self, place: Place, given: Mapping[str, Any], *, address: str) -> str:
-        assert place.node is not None
-        actions.rename(place.node.environment, title=given["title"], by=place.frame.user, address=address)
+        actions.rename(place.environment, title=given["title"], by=place.frame.user, address=address)
         return "The environment has its new title."
 
 

@@ -50,8 +50,7 @@ class EnvironmentLife(Section):
     key, title, right = "life", "Pause and health", Permission.OPERATE
 
     def form(self, place: Place, data: QueryDict | None = None) -> forms.Form:
-        assert place.node is not None
-        environment = place.node.environment
+        environment = place.environment
         initial = {"sleeps": environment.may_sleep, "health_path": environment.health_path}
         form = LifeForm(data, initial=initial)
         hours = place.project.pause_after
@@ -63,8 +62,7 @@ class EnvironmentLife(Section):
         return form
 
     def save(self, place: Place, given: Mapping[str, Any], *, address: str) -> str:
-        assert place.node is not None
-        environment = place.node.environment
+        environment = place.environment
         values = dict(given)
         if values.get("sleeps") == environment.may_sleep:
             values.pop("sleeps")  # as usual for its type stays so

@@ -9,7 +9,7 @@ from django.http import QueryDict
 from deployments.actions import environments as actions
 from deployments.actions import removals
 from deployments.views.nodes import Node
-from deployments.views.sections.base import Place, Section
+from deployments.views.sections.base import Place, Section, Switch
 from portal.actions import projects
 from portal.permissions import Permission
 
@@ -26,7 +26,8 @@ class Parent(Section):
     )
 
     def form(self, place: Place, data: QueryDict | None = None) -> forms.Form:
-        environment, parent = _node(place).environment, _node(place).parent
+        assert place.node is not None
+        environment, parent = place.environment, place.node.parent
         form = ParentForm(data, initial={"parent": parent.name if parent else ""})
         field = form.fields["parent"]
         assert isinstance(field, forms.ChoiceField)
@@ -36,11 +37,11 @@ class Parent(Section):
 
     def save(self, place: Place, given: Mapping[str, Any], *, address: str) -> str:
         parent = place.frame.node(given["parent"]).environment
-        actions.reparent(_node(place).environment, parent, by=place.frame.user, address=address)
+        actions.reparent(place.environment, parent, by=place.frame.user, address=address)
         return f"It hangs below {parent.title} now."
 
     def why_not(self, place: Place) -> str:
-        if _node(place).environment.parent_id is None:
+        if place.environment.parent_id is None:
             return "It is the top of the tree."
         if not _parents(place):
             return "There is no other environment that it could hang below and that you may branch from."
@@ -53,7 +54,7 @@ def _above(type: str) -> str:
 
 def _parents(place: Place) -> list[Node]:
     everyone = {node.pk: node for node in place.frame.nodes}
-    mine = _node(place)
+    mine = place.environment
     return [node for node in place.frame.branchable if not actions.why_not_below(mine, node, everyone)]
 
 
@@ -79,37 +80,28 @@ class Lifetime(Section):
     )
 
     def form(self, place: Place, data: QueryDict | None = None) -> forms.Form:
-        return LifetimeForm(data, initial={"lifetime": _node(place).environment.lifetime_days or ""})
+        return LifetimeForm(data, initial={"lifetime": place.environment.lifetime_days or ""})
 
     def save(self, place: Place, given: Mapping[str, Any], *, address: str) -> str:
         days = given["lifetime"]
-        removals.set_lifetime(_node(place).environment, days, by=place.frame.user, address=address)
+        removals.set_lifetime(place.environment, days, by=place.frame.user, address=address)
         return f"It is removed when nobody used it for {days} days." if days else "It lives until somebody removes it."
 
     def why_not(self, place: Place) -> str:
-        return removals.why_never(_node(place).environment) or super().why_not(place)
+        return removals.why_never(place.environment) or super().why_not(place)
 
 
-class MergedForm(forms.Form):
-    delete_merged = forms.BooleanField(label="Delete branches that were merged", required=False)
-
-
-class Merged(Section):
-    key, title, right = "merged", "After a merge", Permission.MANAGE_PROJECT
+class Merged(Switch):
+    key, title, right, label = "merged", "After a merge", Permission.MANAGE_PROJECT, "Delete branches that were merged"
     lead = (
         "A branch that was merged is deleted a day later with its environment and data. That is announced on its page, "
         "where one click postpones it. Never deleted are Production, Staging, the default branch, what has children "
         "and what was pushed to after the merge."
     )
 
-    def form(self, place: Place, data: QueryDict | None = None) -> forms.Form:
-        return MergedForm(data, initial={"delete_merged": place.project.delete_merged})
+    def is_on(self, place: Place) -> bool:
+        return place.project.delete_merged
 
     def save(self, place: Place, given: Mapping[str, Any], *, address: str) -> str:
-        projects.change(place.project, delete_merged=given["delete_merged"], by=place.frame.user, address=address)
-        return "Merged branches are deleted." if given["delete_merged"] else "Merged branches stay."
-
-
-def _node(place: Place) -> Node:
-    assert place.node is not None, "a section of an environment"
-    return place.node
+        projects.change(place.project, delete_merged=given["on"], by=place.frame.user, address=address)
+        return "Merged branches are deleted." if given["on"] else "Merged branches stay."

@@ -6,11 +6,11 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from deployments.views.sections.base import Place, Section
+from deployments.views.sections.base import Place, Section, Switch
 from environments import http_access
 from environments.actions import http_access as actions
-from environments.actions.http_access import Change, Mode
-from environments.models import Environment, HttpAccess
+from environments.actions.http_access import Change, Holding, Mode
+from environments.models import Environment
 from portal.permissions import Permission
 
 _QUIET = {"autocomplete": "off", "spellcheck": "false"}
@@ -34,10 +34,14 @@ class AccessForm(forms.Form):
     )
     confirmed = forms.BooleanField(label="Let in nobody but members of the project", required=False)
 
-    def __init__(self, *args: Any, logins: list[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.logins = logins
-        for number, name in enumerate(logins):
+    def __init__(self, data: QueryDict | None, held: Holding) -> None:
+        own = held.own
+        mode = Mode.INHERIT if own is None else Mode.ON if own.enabled else Mode.OFF
+        rules = http_access.written_rules(own.policy.rules) if own else ""
+        super().__init__(data, initial={"mode": mode, "rules": rules})
+        self.held = held
+        self.logins = sorted(own.logins) if own else []
+        for number, name in enumerate(self.logins):
             self.fields[f"remove-{number}"] = forms.BooleanField(label=f"Remove {name}", required=False)
             self.fields[f"password-{number}"] = forms.CharField(
                 label=f"New password of {name}",
@@ -57,6 +61,9 @@ class AccessForm(forms.Form):
         if bool(given.get("name")) != bool(given.get("password")):
             missing = "password" if given.get("name") else "name"
             self.add_error(missing, f"A new login needs a {missing} too.")
+        logins = list(enumerate(self.logins))
+        given["removed"] = [name for number, name in logins if given.get(f"remove-{number}")]
+        given["passwords"] = {name: said for number, name in logins if (said := given.get(f"password-{number}"))}
         return given
 
 
@@ -65,34 +72,28 @@ class VisitorAccess(Section):
     template = "environments/_http_access.html"
 
     def form(self, place: Place, data: QueryDict | None = None) -> forms.Form:
-        environment = _environment(place)
-        own = HttpAccess.objects.filter(environment=environment).first()
-        mode = Mode.INHERIT if own is None else Mode.ON if own.enabled else Mode.OFF
-        rules = http_access.written_rules(own.policy.rules) if own else ""
-        form = AccessForm(data, logins=sorted(own.logins) if own else [], initial={"mode": mode, "rules": rules})
+        environment = place.environment
+        form = AccessForm(data, actions.holding(environment))
         choices = form.fields["mode"]
         assert isinstance(choices, forms.ChoiceField)
         choices.choices = _modes(environment)
         return form
 
     def save(self, place: Place, given: Mapping[str, Any], *, address: str) -> str:
-        environment = _environment(place)
-        own = HttpAccess.objects.filter(environment=environment).first()
-        names = sorted(own.logins) if own else []
         change = Change(
             mode=Mode(given["mode"]),
             rules=given["rules"],
-            passwords={name: said for n, name in enumerate(names) if (said := given.get(f"password-{n}"))},
-            removed=[name for n, name in enumerate(names) if given.get(f"remove-{n}")],
+            passwords=given["passwords"],
+            removed=given["removed"],
             added=(given["name"], given["password"]) if given.get("name") else None,
             confirmed=given["confirmed"],
         )
-        actions.save(environment, change, by=place.frame.user, address=address)
+        actions.save(place.environment, change, by=place.frame.user, address=address)
         return "HTTP access is saved. It holds for every request from now on."
 
-    def context(self, place: Place) -> dict[str, Any]:
-        environment = _environment(place)
-        held = actions.holding(environment)
+    def context(self, place: Place, form: forms.Form) -> dict[str, Any]:
+        assert isinstance(form, AccessForm)
+        environment, held = place.environment, form.held
         source = held.source if held.source and held.source.pk != environment.pk else None
         shown = place.frame.node_of(source.pk) if source else None
         return {
@@ -105,35 +106,23 @@ class VisitorAccess(Section):
         }
 
 
-class SearchForm(forms.Form):
-    unlisted = forms.BooleanField(
-        label="Hide from search engines",
-        required=False,
-        help_text="Sends X-Robots-Tag: noindex, nofollow with every answer, from the next request on.",
-    )
+class SearchEngines(Switch):
+    key, title, right, label = "search-engines", "Search engines", Permission.OPERATE, "Hide from search engines"
 
+    def is_on(self, place: Place) -> bool:
+        return place.environment.unlisted or not place.environment.is_public
 
-class SearchEngines(Section):
-    key, title, right = "search-engines", "Search engines", Permission.OPERATE
-    template = "environments/_search_engines.html"
-
-    def form(self, place: Place, data: QueryDict | None = None) -> forms.Form:
-        environment = _environment(place)
-        return SearchForm(data, initial={"unlisted": environment.unlisted or not environment.is_public})
+    def hint(self, place: Place) -> str:
+        return "Sends X-Robots-Tag: noindex, nofollow with every answer, from the next request on."
 
     def save(self, place: Place, given: Mapping[str, Any], *, address: str) -> str:
-        actions.list_in_search(_environment(place), unlisted=given["unlisted"], by=place.frame.user, address=address)
-        return "Search engines are asked to stay away." if given["unlisted"] else "Search engines may come."
+        actions.list_in_search(place.environment, unlisted=given["on"], by=place.frame.user, address=address)
+        return "Search engines are asked to stay away." if given["on"] else "Search engines may come."
 
     def why_not(self, place: Place) -> str:
-        if not _environment(place).is_public:
+        if not place.environment.is_public:
             return "Environments other than Production are always hidden from search engines."
         return super().why_not(place)
-
-
-def _environment(place: Place) -> Environment:
-    assert place.node is not None
-    return place.node.environment
 
 
 def _modes(environment: Environment) -> list[tuple[str, str]]:

@@ -115,7 +115,7 @@ def test_crons_are_switched_off_by_a_setting_and_the_page_says_so(scene: scenes.
     said = text(owner, at(scene, "crons"))
     assert "Switched off." in said
     assert "No next run" in said
-    owner.post(at(scene, "settings/crons"), {"enabled": "on"})
+    owner.post(at(scene, "settings/crons"), {"on": "on"})
     assert "Switched off." not in text(owner, at(scene, "crons"))
 
 
