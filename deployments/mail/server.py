@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,10 @@ class Catcher(SMTP):
         try:
             self._box.take()
             path = await sync_to_async(store.begin)(self._box.environment_pk)
-            await self.push("354 End data with <CR><LF>.<CR><LF>")
-            answer = await self._receive(path)
+            with contextlib.closing(_create(path)) as file:  # not in a thread: who leaves meanwhile would leave a file
+                await self.push("354 End data with <CR><LF>.<CR><LF>")
+                size = await self._write(file)
+            answer = await self._keep(path, size)
         except Refused as refusal:
             answer = str(refusal)
         except OSError as error:
@@ -126,39 +129,43 @@ class Catcher(SMTP):
         self._set_post_data_state()  # type: ignore[no-untyped-call]
         await self.push(answer)
 
-    async def _receive(self, path: Path) -> str:
+    async def _keep(self, path: Path, size: int) -> str:
         assert self.envelope is not None
-        size = await self._write(path)
         if size > settings.MAIL_MAX_BYTES:
             return f"552 5.3.4 The message takes {size} bytes; {settings.MAIL_MAX_BYTES} are the most"
         envelope = Envelope(self.envelope.mail_from or "", list(self.envelope.rcpt_tos))
-        message = await sync_to_async(store.keep)(self._box.environment_pk, envelope, path)
-        self._box.kept()
+        keeping = asyncio.ensure_future(sync_to_async(store.keep)(self._box.environment_pk, envelope, path))
+        try:
+            message = await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            await asyncio.wait([keeping])  # the file is in its hands
+            raise
+        finally:
+            self._box.kept()
         return f"250 2.0.0 Taken as {message.pk}"
 
-    async def _write(self, path: Path) -> int:
+    async def _write(self, file: BufferedWriter) -> int:
         """Everything until the lone dot; returns its size. What is beyond the limit is read and dropped."""
         size, held, begins, failed = 0, bytearray(), True, None
-        with contextlib.closing(await asyncio.to_thread(_create, path)) as file:
-            while True:
-                piece, whole = await self._piece()
-                if begins and piece == b".\r\n":
-                    break
-                if begins and piece.startswith(b"."):
-                    piece = piece[1:]
-                begins = whole
-                size += len(piece)
-                if size <= settings.MAIL_MAX_BYTES and failed is None:
-                    held += piece
-                if len(held) > _PIECE:
-                    try:
-                        await asyncio.to_thread(file.write, bytes(held))
-                    except OSError as error:  # the rest is read all the same, or it would be taken for commands
-                        failed = error
-                    held.clear()
-            if failed is not None:
-                raise failed
-            await asyncio.to_thread(file.write, bytes(held))
+        while True:
+            piece, whole = await self._piece()
+            if begins and piece == b".\r\n":
+                break
+            if begins and piece.startswith(b"."):
+                piece = piece[1:]
+            begins = whole
+            size += len(piece)
+            if size <= settings.MAIL_MAX_BYTES and failed is None:
+                held += piece
+            if len(held) > _PIECE:
+                try:
+                    await asyncio.to_thread(file.write, bytes(held))
+                except OSError as error:  # the rest is read all the same, or it would be taken for commands
+                    failed = error
+                held.clear()
+        if failed is not None:
+            raise failed
+        await asyncio.to_thread(file.write, bytes(held))
         return size
 
     async def _piece(self) -> tuple[bytes, bool]:
@@ -177,7 +184,7 @@ class _Busy(asyncio.Protocol):
         transport.close()
 
 
-def _create(path: Path) -> Any:
+def _create(path: Path) -> BufferedWriter:
     path.touch(mode=0o600)
     return path.open("wb")
 

@@ -28,7 +28,7 @@ _MAX_VHOSTS = 32
 _MEMORY = 256 * 1024**2  # publishers are held up above it
 _LIMIT = 1024**3
 _PATIENCE = 20.0  # seconds for an answer through the door
-_EPMD_PORTS = range(61001, 65500)  # above those that the kernel hands out
+_PORTS = range(61001, 65500, 2)  # above those that the kernel hands out: for epmd, and the next one for the node
 
 _CONF = """\
 listeners.tcp.1 = {address}:{port}
@@ -118,7 +118,7 @@ class RabbitMQ(base.Copied):
     def program(self, spec: ServiceSpec, data: Path, sockets: Path) -> Sandbox:
         home, folder = data.parent, base.socket_directory(spec, sockets)
         address = spec.address.replace(".", ",")
-        offset = int(IPv4Address(spec.address)) % len(_EPMD_PORTS)
+        own = _PORTS[int(IPv4Address(spec.address)) % len(_PORTS)]
         arguments = [
             "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
             f"-kernel inet_dist_use_interface {{{address}}}",
@@ -141,7 +141,8 @@ class RabbitMQ(base.Copied):
             "RABBITMQ_FEATURE_FLAGS_FILE": str(data / "feature_flags"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(arguments),
             "ERL_EPMD_ADDRESS": spec.address,
-            "ERL_EPMD_PORT": str(_EPMD_PORTS[offset]),
+            "ERL_EPMD_PORT": str(own),
+            "RABBITMQ_DIST_PORT": str(own + 1),
             "ERL_CRASH_DUMP_SECONDS": "0",
         }
         read_only = [home / name for name in ("rabbitmq.conf", "door.erl", "definitions.json")]

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,7 @@ def _deadly(number: int, when: str) -> None:
 
 def _go_on(activity: Activity) -> None:
     """What others do: find the lost lease, end the activity or take it up, do what waits, look after the rest."""
-    Activity.objects.filter(pk=activity.pk, state=State.RUNNING).update(lease_until=Now())
+    Activity.objects.filter(pk=activity.pk, state=State.RUNNING).update(lease_until=Now() - timedelta(seconds=1))
     sweeping.sweep()
     for _ in range(30):
         waiting = Activity.objects.in_turn().order_by("created_at", "sequence").first()

@@ -17,7 +17,7 @@ from environments.manifest import DictSource, ManifestError, load
 from .make import APP, problem, refused, source
 from .test_real_repositories import MAGENTO, MAGENTO_ROUTES, MAGENTO_SERVICES
 
-LIMIT = 2.0  # seconds of this process; twice the promise, as a busy machine computes slower
+LIMIT = 20.0  # seconds of this process: no speed is asserted; what is not refused in time takes hours
 
 
 def doubling(template: str, first: str) -> str:
