@@ -64,7 +64,7 @@ def _create(by: User, title: str, source: Project.Source, name: str, address: st
             max_active_integration=settings.MAX_ACTIVE_INTEGRATION,
             deploy_key_public=public,
             deploy_key_private=encrypt(private),
-            entropy=new_id(_ENTROPY_LENGTH),
+            entropy_sealed=encrypt(new_id(_ENTROPY_LENGTH)),
             created_by=by,
         )
         project.deploy_key_public = f"{public} slipway-{project.pk}"

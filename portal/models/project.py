@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 
+from portal.crypto import decrypt
 from portal.fields import SealedField
 from portal.ids import new_id
 
@@ -38,9 +39,7 @@ class Project(models.Model):
     delete_merged = models.BooleanField(default=False)  # branches are deleted a day after their merge
     deploy_key_public = models.TextField(blank=True)  # OpenSSH line to paste at the Git host
     deploy_key_private = SealedField(blank=True)
-    entropy = models.CharField(
-        max_length=56, default="", blank=True
-    )  # PLATFORM_PROJECT_ENTROPY, stable for the project's life
+    entropy_sealed = SealedField(blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -51,3 +50,8 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def entropy(self) -> str:
+        """PLATFORM_PROJECT_ENTROPY: secret, and stable for the project's life."""
+        return decrypt(self.entropy_sealed) if self.entropy_sealed else ""

@@ -36,6 +36,7 @@ def environment(keys: Path) -> Environment:
     VariableSet.objects.create(environment=made, sealed=VariableSet.seal([]))
     ServiceFactory(environment=made, secret=crypto.encrypt("{}"))
     made.project.deploy_key_private = crypto.encrypt("key")
+    made.project.entropy_sealed = crypto.encrypt("e" * 56)
     made.project.save()
     return made
 
@@ -73,8 +74,8 @@ def tokens() -> list[str]:
 def test_all_is_encrypted_under_the_new_key_and_the_old_one_can_go(environment: Environment, keys: Path) -> None:
     backup = backup_of(environment)
     old = tokens()
-    assert len(old) == 4
-    assert "4 values, 1 backups" in rotate()
+    assert len(old) == 5
+    assert "5 values, 1 backups" in rotate()
     assert len(keys.read_text().split()) == 2
     assert crypto.decrypt(old[0])  # older copies of the database
     assert all(map(crypto.is_current, tokens()))

@@ -17,6 +17,7 @@ from environments.models import Environment
 from environments.process import Watch
 from environments.runtimes.crons import Outcome
 from environments.runtimes.fake_crons import FakeCrons
+from portal.crypto import encrypt
 from portal.errors import Conflict, Denied, Missing
 from portal.models import AuditEvent, Project
 from portal.paths import Home
@@ -189,7 +190,7 @@ def test_who_may_run_a_cron_is_who_may_have_a_shell(engine: Engine) -> None:
 
 def test_secrets_in_the_output_of_a_run_are_not_kept(engine: Engine, crons: FakeCrons) -> None:
     crons.begin(place(engine), 1, "app", "tick", id="running1")
-    Project.objects.update(entropy="q7" * 28)
+    Project.objects.update(entropy_sealed=encrypt("q7" * 28))
     engine.environment.refresh_from_db()
     said = f"it is {'q7' * 28}\0.\n".encode()
     crons.end(place(engine), "running1", Outcome.FAILED, 1, output=said)

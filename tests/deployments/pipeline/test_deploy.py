@@ -8,6 +8,7 @@ from deployments.enums import Fault, Kind, State, StepState
 from deployments.models import Release
 from environments import edge
 from environments.models import Domain, Environment, Host, Service
+from portal.crypto import encrypt
 from tests.deployments.engine import APP, FILES, Engine, log_of, steps_of
 
 SERVICES = {
@@ -307,7 +308,7 @@ def test_secrets_of_the_project_and_of_builds_are_hidden_in_the_log(engine: Engi
         "INDEX": "https://ci:pa55%2Fword@packages.example.com/simple",
         "NPM_TOKEN": "npm_123456",
     }
-    type(engine.project).objects.update(entropy="e" * 30 + "ntropy")
+    type(engine.project).objects.update(entropy_sealed=encrypt("e" * 30 + "ntropy"))
     told = f"echo {'e' * 30}ntropy npm_123456 https://ci:pa55%2Fword@packages.example.com"
     activity = engine.run(engine.push(FILES | {".platform.app.yaml": APP.replace("echo building", told)}))
     activity = engine.run(engine.ask(Kind.ACTIVATE))

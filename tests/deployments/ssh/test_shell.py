@@ -22,6 +22,7 @@ from deployments.enums import Kind, State
 from deployments.models import Release, SSHSession
 from deployments.ssh import people
 from environments.models import Environment, EnvironmentAccess
+from portal.crypto import encrypt
 from portal.enums import EnvironmentRole, EnvironmentType
 from portal.models import AuditEvent, Project, SSHKey, User
 from tests import factories
@@ -161,7 +162,7 @@ def ctty() -> None:
 
 
 def test_what_is_done_is_recorded_without_its_secrets(world: World) -> None:
-    Project.objects.update(entropy="entropy-of-the-project")
+    Project.objects.update(entropy_sealed=encrypt("entropy-of-the-project"))
     run(world.owner, world.name(), "echo entropy-of-the-project\necho --password=hush-hush PGPASSWORD=hush2")
     wait_for(lambda: world.events("ssh.close"))
     [begin], [end] = world.events("ssh.open"), world.events("ssh.close")

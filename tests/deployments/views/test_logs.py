@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from deployments.views import logs, streams
 from environments.models import Environment
+from portal.crypto import encrypt
 from portal.enums import EnvironmentRole
 from portal.models import Project, User
 from tests.deployments.engine import Engine
@@ -31,7 +32,7 @@ class Scene:
     def __init__(self, engine: Engine) -> None:
         self.environment: Environment = engine.environment
         Environment.objects.filter(pk=self.environment.pk).update(status="active")
-        Project.objects.filter(pk=engine.project.pk).update(entropy="entropy-of-the-project")
+        Project.objects.filter(pk=engine.project.pk).update(entropy_sealed=encrypt("entropy-of-the-project"))
         self.viewer: User = member(engine.project, integration=EnvironmentRole.VIEWER)
         self.client = Client()
         self.client.force_login(self.viewer)
