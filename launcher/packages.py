@@ -1,11 +1,14 @@
 """System packages: what is missing, and how it gets here on Debian."""
 
+import fcntl
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +34,15 @@ _UNITS = {
     "php8.2-fpm": "php8.2-fpm.service",
     "openssh-server": "ssh.service",
 }
+# A POSIX lock on one of these is what apt and dpkg keep each other out by.
+LOCKS = [
+    Path("/var/lib/dpkg/lock-frontend"),
+    Path("/var/lib/dpkg/lock"),
+    Path("/var/lib/apt/lists/lock"),
+    Path("/var/cache/apt/archives/lock"),
+]
+_LOCKED = re.compile(r"E: (?:Could not get lock|Unable to (?:acquire|lock)) ")
+_PATIENCE = 300.0  # seconds that another one is waited for
 _SEARCH = os.pathsep.join(["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
 
 
@@ -192,7 +204,55 @@ def _leave_off(unit: str) -> None:
         subprocess.run(["systemctl", "disable", unit], capture_output=True, check=False)
 
 
+def _wait_for_others(until: float) -> None:
+    """For who holds a lock of apt or dpkg, up to that moment of the monotonic clock. Says once who does."""
+    told: set[str] = set()
+    while holder := next(filter(None, map(_holder, LOCKS)), ""):
+        if holder not in told:
+            told.add(holder)
+            left = max(0.0, until - time.monotonic())
+            progress.line(f"Packages are being changed by {holder}; waiting for it, {left / 60:.0f} minutes at most")
+        if time.monotonic() >= until:
+            return
+        time.sleep(0.5)  # the kernel tells nobody of a lock's end but who stands in line for it, as apt does not
+
+
+def _holder(lock: Path) -> str:
+    """Who has it, "process 12 (apt-get)"; empty when nobody has, or when it cannot be told."""
+    try:
+        with lock.open("rb+") as file:
+            asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            kind, _, _, _, pid = struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_GETLK, asked))
+    except OSError:
+        return ""
+    if kind == fcntl.F_UNLCK:
+        return ""
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        name = "of another system"
+    return f"process {pid} ({name})"
+
+
 def _apt(arguments: Sequence[str], failure: str) -> None:
+    """Somebody else may take a lock between our look and apt's own, so that is gone on with as well."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        _wait_for_others(until)
+        lines = _run_apt(arguments)
+        if lines is None:
+            return
+        if not any(map(_LOCKED.match, lines)) or time.monotonic() >= until:
+            break
+        time.sleep(0.5)
+    reason = next((text for text in lines if text.startswith("E: ")), lines[-1] if lines else "no output")
+    if any("No space left on device" in text for text in lines):
+        reason = "no space left on the disk of /var or /usr; free some and run the command again"
+    raise Refused(f"{failure}: {reason.removeprefix('E: ')}")
+
+
+def _run_apt(arguments: Sequence[str]) -> list[str] | None:
+    """None when it went well, else what it said."""
     command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0", *arguments]
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     with tempfile.TemporaryFile("w+", errors="replace") as record:
@@ -207,13 +267,9 @@ def _apt(arguments: Sequence[str], failure: str) -> None:
         assert process.stdout is not None
         _show_apt(process.stdout, record)
         if process.wait() == 0:
-            return
+            return None
         record.seek(0)
-        lines = [text.strip() for text in record.read().splitlines() if text.strip()]
-    reason = next((text for text in lines if text.startswith("E: ")), lines[-1] if lines else "no output")
-    if any("No space left on device" in text for text in lines):
-        reason = "no space left on the disk of /var or /usr; free some and run the command again"
-    raise Refused(f"{failure}: {reason.removeprefix('E: ')}")
+        return [text.strip() for text in record.read().splitlines() if text.strip()]
 
 
 def _show_apt(output: Iterable[str], record: IO[str]) -> None:

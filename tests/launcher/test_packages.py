@@ -1,3 +1,6 @@
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,9 +41,7 @@ def test_other_systems_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
         packages.ensure([Package("caddy", "no-such-program")])
 
 
-def test_missing_language_is_a_warning(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_language_is_a_warning(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(packages.os, "geteuid", lambda: 1000)
     packages.ensure([Package("nodejs", "no-such-program", needed=False)])
     assert "Going on without nodejs" in capsys.readouterr().out
@@ -74,13 +75,9 @@ def fake_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Pa
     return policy
 
 
-def test_services_are_held_back_while_packages_are_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_services_are_held_back_while_packages_are_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = tmp_path / "seen"
-    policy = fake_apt(
-        tmp_path, monkeypatch, f'cat "{tmp_path}/policy-rc.d" >> "{seen}"; echo "$@" >> "{seen}"'
-    )
+    policy = fake_apt(tmp_path, monkeypatch, f'cat "{tmp_path}/policy-rc.d" >> "{seen}"; echo "$@" >> "{seen}"')
     packages.ensure([Package("caddy", "no-such-program")])
     assert "exit 101" in seen.read_text()
     assert "install --yes --no-install-recommends caddy" in seen.read_text()
@@ -108,3 +105,72 @@ def test_failed_installation_says_why_in_one_line(
     with pytest.raises(Refused, match=reason):
         packages.ensure([Package("caddy", "no-such-program")])
     assert not policy.exists()
+
+
+_HOLDER = """
+import fcntl, sys
+with open(sys.argv[1], "w") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
+    """Another program that holds a lock of apt until it reads a line."""
+    lock = tmp_path / "lock"
+    monkeypatch.setattr(packages, "LOCKS", [tmp_path / "none", lock])
+    command = [sys.executable, "-c", _HOLDER, str(lock)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_another_one_at_work_is_named_and_waited_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    other: subprocess.Popen[str],
+) -> None:
+    fake_apt(tmp_path, monkeypatch, f'echo "$@" >> "{tmp_path}/seen"')
+
+    def wait(seconds: float) -> None:
+        assert not (tmp_path / "seen").exists()
+        other.communicate("\n", timeout=10)
+
+    monkeypatch.setattr(packages.time, "sleep", wait)
+    packages.ensure([Package("caddy", "no-such-program")])
+    assert "install --yes --no-install-recommends caddy" in (tmp_path / "seen").read_text()
+    said = [line for line in capsys.readouterr().out.splitlines() if "are being changed" in line]
+    assert len(said) == 1
+    assert f"by process {other.pid} (python" in said[0]
+    assert "waiting for it, 5 minutes at most" in said[0]
+
+
+def test_another_one_that_does_not_end_is_waited_for_no_longer_than_patience_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: subprocess.Popen[str]
+) -> None:
+    monkeypatch.setattr(packages, "_PATIENCE", 0.0)
+    policy = fake_apt(tmp_path, monkeypatch, f'echo "E: Could not get lock {tmp_path}/lock."; exit 100')
+    with pytest.raises(Refused, match="the package lists cannot be read: Could not get lock"):
+        packages.ensure([Package("caddy", "no-such-program")])
+    assert other.poll() is None
+    assert not policy.exists()
+
+
+def test_a_lock_that_is_taken_between_our_look_and_that_of_apt_is_waited_for_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packages, "LOCKS", [])
+    monkeypatch.setattr(packages.time, "sleep", lambda seconds: None)
+    fake_apt(
+        tmp_path,
+        monkeypatch,
+        f'test -e "{tmp_path}/tried" || {{ touch "{tmp_path}/tried"; echo "E: Could not get lock x"; exit 100; }}\n'
+        f'echo "$@" >> "{tmp_path}/seen"',
+    )
+    packages.ensure([Package("caddy", "no-such-program")])
+    assert "install" in (tmp_path / "seen").read_text()
