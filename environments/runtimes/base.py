@@ -342,6 +342,10 @@ class Runtime(Protocol):
         """
         ...
 
+    def why_shared(self) -> str | None:
+        """Why environments share the host's network; None where each has one of its own."""
+        ...
+
     def releases(self, place: Place) -> Sequence[int]:
         """Numbers of the releases that have anything on the runtime, running or not."""
         ...

@@ -254,6 +254,9 @@ class FakeRuntime:
     def network(self, place: Place) -> str:
         return SHARED
 
+    def why_shared(self) -> str | None:
+        return "the fake runtime runs nothing that could be kept apart"
+
     def releases(self, place: Place) -> Sequence[int]:
         return sorted(int(path.name) for path in self._environment(place).glob("releases/*"))
 

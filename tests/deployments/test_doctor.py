@@ -2,6 +2,7 @@ import json
 from io import StringIO
 from typing import Any
 
+import pytest
 from django.core.management import call_command
 
 from deployments.enums import Kind, State, StepState
@@ -25,7 +26,18 @@ def doctor(*options: str) -> dict[str, Any]:
 
 def test_what_is_well_is_left_alone(engine: Engine) -> None:
     engine.run(engine.ask(Kind.ACTIVATE))
-    assert doctor() == {"mended": [], "wrong": []}
+    assert doctor() == {"network": "shared", "mended": [], "wrong": []}
+
+
+def test_it_says_in_which_network_environments_run(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    for why, line in [
+        (None, "network: each environment has one of its own"),
+        ("no namespaces here", "network: environments share this host's (no namespaces here)"),
+    ]:
+        monkeypatch.setattr(type(engine.runtime), "why_shared", lambda _, why=why: why)
+        out = StringIO()
+        call_command("doctor", stdout=out)
+        assert out.getvalue().splitlines()[0] == line
 
 
 def test_looking_changes_nothing_and_repairing_mends(engine: Engine) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from deployments.pipeline import reconciling, sweeping
+from environments import runtimes
 
 
 class Command(BaseCommand):
@@ -22,10 +23,17 @@ class Command(BaseCommand):
             sweeping.sweep()
             mended = reconciling.reconcile(services=True)
         found = list(reconciling.examine())
+        why_shared = runtimes.get().why_shared()
         if options["json"]:
             wrong = [{"found": finding.found, "can_be_mended": finding.mend is not None} for finding in found]
-            self.stdout.write(json.dumps({"mended": mended, "wrong": wrong}))
+            network = "isolated" if why_shared is None else "shared"
+            self.stdout.write(json.dumps({"network": network, "mended": mended, "wrong": wrong}))
         else:
+            self.stdout.write(
+                "network: each environment has one of its own"
+                if why_shared is None
+                else f"network: environments share this host's ({why_shared})"
+            )
             for sentence in mended:
                 self.stdout.write(f"mended: {sentence}")
             for finding in found:

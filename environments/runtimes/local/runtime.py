@@ -242,6 +242,10 @@ class LocalRuntime:
     def network(self, place: Place) -> str:
         return self._network(place).identity()
 
+    def why_shared(self) -> str | None:
+        found = network_state(self._home)
+        return None if found.isolated else found.reason
+
     def releases(self, place: Place) -> Sequence[int]:
         layout = self._layout(place)
         prefix = f"e{place.key}-r"
