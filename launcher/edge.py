@@ -175,17 +175,7 @@ def _sites(layout: Layout, domain: str, pages: Path, policy: str, proxies: Seque
 
 	@portal host {hosts}
 	handle @portal {{
-		reverse_proxy unix/{layout.web_socket} {{
-			flush_interval -1
-			header_up X-Forwarded-Proto {{args.0}}
-			{visitor}
-			# A restart of the portal is a short wait, not an error.
-			lb_try_duration 5s
-			lb_try_interval 100ms
-			transport http {{
-				dial_timeout 2s
-			}}
-		}}
+{_portal(layout, visitor)}\
 	}}
 
 	# What may become part of a path: labels of letters, digits and hyphens before the base domain.
@@ -210,6 +200,31 @@ def _sites(layout: Layout, domain: str, pages: Path, policy: str, proxies: Seque
 		error 404
 	}}
 
+{_errors(layout, hosts, pages, policy)}\
+}}
+
+{_site(visitor)}"""
+
+
+def _portal(layout: Layout, visitor: str) -> str:
+    return f"""\
+		reverse_proxy unix/{layout.web_socket} {{
+			flush_interval -1
+			header_up X-Forwarded-Proto {{args.0}}
+			{visitor}
+			# A restart of the portal is a short wait, not an error.
+			lb_try_duration 5s
+			lb_try_interval 100ms
+			transport http {{
+				dial_timeout 2s
+			}}
+		}}
+"""
+
+
+def _errors(layout: Layout, hosts: str, pages: Path, policy: str) -> str:
+    """What is said in the place of the portal or of an environment that does not answer, or that there is none of."""
+    return f"""\
 	handle_errors {{
 		root * {pages}
 		header {{
@@ -247,8 +262,11 @@ def _sites(layout: Layout, domain: str, pages: Path, policy: str, proxies: Seque
 			}}
 		}}
 	}}
-}}
+"""
 
+
+def _site(visitor: str) -> str:
+    return f"""\
 (site) {{
 	# Relative to where the edge runs: a Unix socket's path has at most 107 bytes, and a host may need most of them.
 	reverse_proxy unix/{{http.request.host}} {{
