@@ -6,6 +6,8 @@ from deployments.models.health import Health
 from deployments.models.log_chunk import LogChunk
 from deployments.models.message import Message
 from deployments.models.mount_sizes import MountSizes
+from deployments.models.promotion import ChecklistItem, Decision, Promotion, Tick
+from deployments.models.promotion_rules import PromotionRules, Timespan
 from deployments.models.push import Push
 from deployments.models.release import Release
 from deployments.models.round import Round
@@ -18,16 +20,22 @@ __all__ = [
     "Activity",
     "Backup",
     "BackupPlan",
+    "ChecklistItem",
     "CronRun",
+    "Decision",
     "Health",
     "LogChunk",
     "Message",
     "MountSizes",
+    "Promotion",
+    "PromotionRules",
     "Push",
     "Release",
     "Round",
     "SSHSession",
     "Sample",
     "Step",
+    "Tick",
+    "Timespan",
     "VariableSet",
 ]

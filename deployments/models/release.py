@@ -24,6 +24,19 @@ class Release(models.Model):
     variable_set = models.ForeignKey(
         "deployments.VariableSet", null=True, blank=True, on_delete=models.RESTRICT, related_name="releases"
     )
+    promotion = models.ForeignKey(
+        "deployments.Promotion", null=True, blank=True, on_delete=models.SET_NULL, related_name="releases"
+    )
+    rolls_back_to = models.PositiveIntegerField(null=True, blank=True)  # number of the release that it is once more
+    backup = models.ForeignKey(  # made just before it
+        "deployments.Backup", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    migrations = models.JSONField(default=list, blank=True)  # found in what it changes, see environments.schema_changes
+    measured = models.JSONField(default=dict, blank=True)  # of its switch, from outside: see pipeline.measuring
+    over_budget = models.BooleanField(default=False)  # it was down for longer than the project allows
+    watched_until = models.DateTimeField(null=True, blank=True)
+    alarm = models.CharField(max_length=300, blank=True)  # what was wrong with it while it was watched
+    rows = models.JSONField(default=dict, blank=True)  # of its services when it went live: {"db": {"orders": 1042}}
     ports = models.JSONField(default=dict)  # app or worker name -> TCP port leased to it
     created_at = models.DateTimeField(auto_now_add=True)
     live_at = models.DateTimeField(null=True, blank=True)
