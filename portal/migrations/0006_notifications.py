@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('portal', '0004_variables'),
+        ('portal', '0005_sealed_entropy'),
     ]
 
     operations = [
