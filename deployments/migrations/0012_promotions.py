@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('deployments', '0011_mount_sizes'),
         ('environments', '0010_variables'),
-        ('portal', '0005_notifications'),
+        ('portal', '0004_variables'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
