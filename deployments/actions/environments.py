@@ -48,15 +48,17 @@ def redeploy(environment: Environment, *, by: User | None, address: str = "") ->
     """Deploy the branch's head once more. Raises Conflict when the environment is inactive."""
     if by is not None:
         access.check(by, environment, Permission.OPERATE)
-    possible.check(Kind.REDEPLOY, environment)
-    return activities.create(
-        kind=Kind.REDEPLOY,
-        project=environment.project,
-        environment=environment,
-        by=by,
-        parameters={"commit": environment.head_commit},
-        address=address,
-    )
+    with transaction.atomic():
+        Project.objects.select_for_update().get(pk=environment.project_id)
+        possible.check(Kind.REDEPLOY, environment)
+        return activities.create(
+            kind=Kind.REDEPLOY,
+            project=environment.project,
+            environment=environment,
+            by=by,
+            parameters={"commit": environment.head_commit},
+            address=address,
+        )
 
 
 def deactivate(

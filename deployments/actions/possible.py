@@ -140,6 +140,8 @@ def no_room(now: Situation) -> str:
 
 
 def _needs_active(now: Situation) -> str:
+    if Kind.DEACTIVATE in now.open:
+        return f"{now.title} is being deactivated."
     if now.environment.is_active:
         return ""
     return f"{now.title} is inactive: it has nothing to do this with. Activate it first."
