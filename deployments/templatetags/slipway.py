@@ -41,12 +41,15 @@ def relative(seconds: float) -> str:
 
 @register.filter
 def ago(value: datetime | None, style: str = "") -> SafeString | str:
-    """A `<time>` with the relative time in it and the exact instant on hover; style "long" says "12 min ago"."""
+    """A `<time>` with the relative time in it and the exact instant on hover; style "long" says "12 min ago",
+    "span" how long it has been so."""
     if value is None:
         return ""
     words = relative((timezone.now() - value).total_seconds())
     if style == "long":
         words = "just now" if words == "now" else f"{words} ago"
+    elif style == "span":
+        words = "a moment" if words == "now" else words
     exact = value.astimezone(UTC)
     return format_html(
         '<time datetime="{}" title="{}" data-style="{}">{}</time>',

@@ -70,10 +70,13 @@ def _live_release(environment: Environment) -> Release | None:
 
 
 def _services(environment: Environment, release: Release | None) -> list[tuple[str, str, str]]:
-    """(name, what it is, word) of the apps and of the services behind them."""
+    """(name, what it is, word) of the apps and of the services behind them; the word where it says something else."""
     apps = [(name, "app", "") for name in sorted(release.slugs)] if release else []
     services = Service.objects.filter(environment=environment).order_by("name")
-    return apps + [(each.name, f"{each.engine} {each.version}", each.asked) for each in services]
+    return apps + [
+        (each.name, runs := f"{each.engine} {each.version}", "" if each.asked.replace(":", " ") == runs else each.asked)
+        for each in services
+    ]
 
 
 def removal(node: Node) -> str:

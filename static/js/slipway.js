@@ -96,6 +96,9 @@
     if (finder && finder.offsetParent) { event.preventDefault(); finder.focus(); finder.select(); }
   });
 
+  // On a phone the row of tabs is wider than the screen: the page's own tab is in sight.
+  document.querySelectorAll(".tabs [aria-current]").forEach((tab) => { const row = tab.closest(".tabs"); row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2; });
+
   // Typed confirmation: the button wakes when the name is right. The server checks it again.
   document.addEventListener("input", (event) => {
     const field = event.target.closest("[data-confirm]");
@@ -142,14 +145,15 @@
   const skew = Date.now() - Date.parse(document.querySelector("meta[name='now']")?.content || new Date().toISOString());
   const tick = () => {
     if (document.hidden) return;
-    const now = Date.now() - skew;
+    const present = Date.now() - skew;
     document.querySelectorAll("[data-since]").forEach((place) => {
-      const words = duration(Math.max(0, (now - Date.parse(place.dataset.since)) / 1000));
+      const words = duration(Math.max(0, (present - Date.parse(place.dataset.since)) / 1000));
       if (place.textContent !== words) place.textContent = words;
     });
     document.querySelectorAll("time[data-style]").forEach((place) => {
-      const short = relative((now - Date.parse(place.dateTime)) / 1000);
-      const words = place.dataset.style === "long" ? (short === "now" ? "just now" : `${short} ago`) : short;
+      const short = relative((present - Date.parse(place.dateTime)) / 1000);
+      const now = { long: "just now", span: "a moment" }[place.dataset.style] || short;
+      const words = short === "now" ? now : place.dataset.style === "long" ? `${short} ago` : short;
       if (place.textContent !== words) place.textContent = words;
     });
   };

@@ -21,10 +21,10 @@ _KEPT = ("latest", "daily", "weekly", "monthly")
 class PlanForm(forms.Form):
     every_hours = forms.TypedChoiceField(label="Make one", coerce=int, empty_value=None)
     latest = forms.IntegerField(label="Keep the latest", min_value=1, max_value=500)
-    daily = forms.IntegerField(label="and the last one of each of so many days", min_value=0, max_value=366)
-    weekly = forms.IntegerField(label="of so many weeks", min_value=0, max_value=260)
+    daily = forms.IntegerField(label="Days to keep one backup of", min_value=0, max_value=366)
+    weekly = forms.IntegerField(label="Weeks to keep one backup of", min_value=0, max_value=260)
     monthly = forms.IntegerField(
-        label="of so many months",
+        label="Months to keep one backup of",
         min_value=0,
         max_value=120,
         help_text="Backups that somebody asked for or keeps stay until they are deleted.",
