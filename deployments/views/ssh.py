@@ -42,7 +42,7 @@ class Open:
 @dataclass(frozen=True)
 class Card:
     doors: Sequence[Door]
-    closed: str  # why nobody can go in now
+    closed: str  # why nobody can go in now, or what happens to one that is paused
     open: Sequence[Open]
 
 
@@ -59,7 +59,8 @@ def card(node: Node, release: Release | None, user: User) -> Card:
     ]
     closes = node.may(Permission.OPERATE)
     opened = [Open(each, closes or each.user_id == user.pk) for each in ssh_sessions.present(environment)]
-    return Card(doors, ssh_sessions.why_closed(environment, release), opened)
+    asleep = f"{environment.title} is paused: whoever connects wakes it." if environment.is_paused else ""
+    return Card(doors, asleep or ssh_sessions.why_closed(environment, release), opened)
 
 
 def command(user_name: str) -> str:

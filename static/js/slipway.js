@@ -94,6 +94,7 @@
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
     const finder = document.querySelector("[data-finder]");
     if (finder && finder.offsetParent) { event.preventDefault(); finder.focus(); finder.select(); }
+    else document.querySelector(".finder-link")?.click(); // a narrow window has the search on a page
   });
 
   // On a phone the row of tabs is wider than the screen: the page's own tab is in sight.

@@ -1,15 +1,18 @@
 """Each page and each button: works, wrong method, nobody, stranger, too small a role, bad input."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from deployments.enums import Kind, State
 from deployments.models import Activity
+from deployments.templatetags.slipway import ago
 from deployments.views.tabs import TABS
 from environments.models import Environment
 from portal.enums import EnvironmentRole
@@ -315,3 +318,29 @@ def test_what_a_page_fetches_when_it_is_loaded_takes_the_whole_answer() -> None:
     ]
     assert tags
     assert all('hx-select="' in tag for tag in tags)
+
+
+def test_a_paused_environment_has_one_primary_button_and_says_that_connecting_wakes_it(scene: scenes.Scene) -> None:
+    Environment.objects.filter(project=scene.project, branch="staging").update(paused_at=timezone.now())
+    page = signed_in(scene.owner).get(f"/projects/{scene.project.pk}/environments/staging/").content.decode()
+    assert "Staging is paused: whoever connects wakes it." in page
+    assert "did not wake up" not in page
+    main = page.partition("<main")[2]
+    assert re.findall(r'class="button button-primary" id="(\w+)"', main) == ["environment_resume"]
+
+
+def test_each_card_of_the_settings_is_reached_from_the_list_beside_them(scene: scenes.Scene) -> None:
+    project = f"/projects/{scene.project.pk}"
+    for path in (f"{project}/settings", f"{project}/environments/production/settings"):
+        page = signed_in(scene.owner).get(path).content.decode()
+        listed = re.findall(r'<li><a href="#([\w-]+)">', page)
+        assert listed
+        assert listed == re.findall(r'<section class="card section" id="([\w-]+)"', page)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "style", "words"),
+    [(5, "span", "a moment"), (5, "long", "just now"), (600, "span", "10 min"), (600, "long", "10 min ago")],
+)
+def test_times_say_how_long_ago_or_for_how_long(seconds: int, style: str, words: str) -> None:
+    assert f">{words}</time>" in ago(timezone.now() - timedelta(seconds=seconds), style)
