@@ -323,7 +323,7 @@ def test_what_a_page_fetches_when_it_is_loaded_takes_the_whole_answer() -> None:
 def test_a_paused_environment_has_one_primary_button_and_says_that_connecting_wakes_it(scene: scenes.Scene) -> None:
     Environment.objects.filter(project=scene.project, branch="staging").update(paused_at=timezone.now())
     page = signed_in(scene.owner).get(f"/projects/{scene.project.pk}/environments/staging/").content.decode()
-    assert "Staging is paused: whoever connects wakes it." in page
+    assert "staging is paused: whoever connects wakes it." in page
     assert "did not wake up" not in page
     main = page.partition("<main")[2]
     assert re.findall(r'class="button button-primary" id="(\w+)"', main) == ["environment_resume"]
