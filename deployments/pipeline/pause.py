@@ -1,11 +1,14 @@
-"""Stopping what runs of an environment until somebody comes. Its hosts lead to the portal first, which wakes it."""
+"""Stopping what runs of an environment until somebody comes. Its hosts lead to the portal first, which wakes it.
+
+Crons that run are waited for before that, as a deployment does: meanwhile the site still answers by itself.
+"""
 
 from django.db.models.functions import Now
 
 from deployments import live, state
 from deployments.enums import Kind, StepState
 from deployments.models import Activity, Release
-from deployments.pipeline import idling, specs
+from deployments.pipeline import idling, quieting, specs
 from deployments.pipeline.context import Context, Part, Procedure
 from environments import edge
 from environments.models import Environment, Host
@@ -13,8 +16,14 @@ from environments.runtimes.base import Runtime
 
 
 def _parts(context: Context) -> list[Part]:
-    parts = [Part("edge", "Let the portal answer", _park)]
-    if context.activity.steps.exclude(state=StepState.PENDING).exists() and not context.environment.is_paused:
+    release = _live(context.environment)
+    crons = release is not None and any(True for _ in quieting.crons_of(release.configuration))
+    parts = [
+        *([Part("crons", "Pause crons", _quiet)] if crons else []),
+        Part("edge", "Let the portal answer", _park),
+    ]
+    begun = context.activity.steps.filter(name="edge").exclude(state=StepState.PENDING).exists()
+    if begun and not context.environment.is_paused:
         return parts  # it stays awake
     return [
         *parts,
@@ -23,9 +32,14 @@ def _parts(context: Context) -> list[Part]:
     ]
 
 
+def _quiet(context: Context) -> str | None:
+    return quieting.quiet(context, "Its environment was to be paused")
+
+
 def _park(context: Context) -> str | None:
     environment = context.environment
     if context.activity.parameters.get("because") == "idle" and not idling.is_still_due(environment, context.runtime):
+        quieting.wake(environment, context.runtime)
         context.outcome = f"{environment.title} was used meanwhile: it stays awake."
         return "in use"
     hosts = list(Host.objects.filter(environment=environment).values_list("name", flat=True))
@@ -44,10 +58,12 @@ def _stop_programs(context: Context) -> str | None:
             Environment.objects.filter(pk=environment.pk).update(paused_at=None)
             spec = specs.release_spec(release)
             edge.switch(specs.hosts_of(environment, spec.routes), context.runtime.front(spec))
+        quieting.wake(environment, context.runtime)
         _changed(context)
         context.outcome = f"Somebody came to {environment.title} meanwhile: it stays awake."
         return "not stopped"
     stop_programs(environment, context.runtime)
+    quieting.wake(environment, context.runtime)  # nothing is left that could begin one, until it is woken
     context.log.line("Its programs, workers and crons are stopped")
     return None
 
@@ -82,8 +98,12 @@ def _somebody_waits(environment: Environment) -> bool:
 
 def _running(context: Context) -> Release | None:
     """The live release, when all of it still runs."""
-    release = Release.objects.filter(environment=context.environment, state=Release.State.LIVE).first()
+    release = _live(context.environment)
     return release if release is not None and context.runtime.healthy(specs.release_spec(release)) else None
+
+
+def _live(environment: Environment) -> Release | None:
+    return Release.objects.filter(environment=environment, state=Release.State.LIVE).first()
 
 
 def _changed(context: Context) -> None:
@@ -96,7 +116,9 @@ def _resumes(activity: Activity) -> bool:
 
 
 def _undo(activity: Activity, runtime: Runtime) -> None:
-    """Nothing: once the portal answers, the reconciler stops what is left; before that nothing was done."""
+    """Once the portal answers, the reconciler stops what is left; before that only crons were told to wait."""
+    if activity.environment is not None:
+        quieting.wake(activity.environment, runtime)
 
 
 PROCEDURE = Procedure(parts=_parts, resumes=_resumes, undo=_undo)

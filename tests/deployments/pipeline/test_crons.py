@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from deployments.actions import activities, pausing
 from deployments.actions import crons as actions
 from deployments.enums import Kind, State
 from deployments.models import Activity, CronRun
 from deployments.pipeline import crons as crons_pipeline
-from deployments.pipeline import reconciling, specs
+from deployments.pipeline import idling, reconciling, specs
 from environments.models import Environment
 from environments.process import Watch
 from environments.runtimes.crons import Outcome
@@ -67,6 +68,48 @@ def test_a_deployment_waits_for_what_runs_then_stops_it(engine: Engine, crons: F
     assert run is not None
     assert run.outcome is Outcome.STOPPED
     assert "deployment" in run.note
+    assert crons.quiet_until(place(engine)) is None
+
+
+def test_a_pause_waits_for_what_runs_then_stops_it(engine: Engine, crons: FakeCrons, settings: Any) -> None:
+    settings.CRON_PATIENCE = 0.3
+    crons.begin(place(engine), 1, "app", "long", id="running1")
+    activity = engine.run(pausing.pause(engine.environment, by=engine.by))
+    assert activity.state == State.SUCCEEDED, activity.outcome
+    assert [title for title, _ in steps_of(activity)][:2] == ["Pause crons", "Let the portal answer"]
+    assert "long did not end within 0.3 s and is being stopped" in log_of(activity)
+    run = crons.find(place(engine), "running1")
+    assert run is not None
+    assert (run.outcome, run.note) == (Outcome.STOPPED, "Its environment was to be paused")
+    assert crons.quiet_until(place(engine)) is None
+    assert engine.run(pausing.resume(engine.environment, by=engine.by)).state == State.SUCCEEDED
+    assert reconciling.reconcile() == []
+
+
+def test_crons_run_again_when_a_pause_is_given_up(
+    engine: Engine, crons: FakeCrons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idling, "is_still_due", lambda *_: False)
+    activity = engine.run(pausing.pause(engine.environment, by=None, because="idle"))
+    assert "it stays awake" in activity.outcome
+    assert crons.quiet_until(place(engine)) is None
+
+
+def test_crons_run_again_when_a_pause_is_cancelled_while_it_waits(
+    engine: Engine, crons: FakeCrons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crons.begin(place(engine), 1, "app", "long", id="running1")
+    activity = pausing.pause(engine.environment, by=engine.by)
+    quiet = crons.quiet
+
+    def cancel(*args: Any, **values: Any) -> None:
+        activities.cancel(activity, by=engine.by)
+        quiet(*args, **values)
+
+    monkeypatch.setattr(crons, "quiet", cancel)
+    engine.run(activity)
+    assert activity.state == State.CANCELLED
+    assert not engine.environment.is_paused
     assert crons.quiet_until(place(engine)) is None
 
 
