@@ -16,7 +16,7 @@ def why_not(backup: Backup, target: Environment, *, above: Collection[int] | Non
     if backup.state != Backup.State.STORED:
         return "The backup is not complete."
     if backup.missing_since is not None:
-        return "Files of the backup are missing from the store."
+        return "Files of the backup are missing from the store, or are not whole any more."
     if target.status == Environment.Status.DELETING:
         return f"{target.title} is being deleted."
     if backup.environment_id == target.pk:

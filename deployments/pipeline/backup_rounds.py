@@ -1,11 +1,12 @@
 """What is done about backups by itself: made on time, thinned out, proven, looked for, removed."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -135,32 +136,42 @@ def look() -> None:
             taking.tell(backup)
 
 
-def overdue(environment: Environment, plan: Plan, last: datetime | None) -> bool:
-    """Whether its plan asks for backups and the last one is too old."""
-    if not plan.every_hours or not environment.is_active:
-        return False
-    since = last or environment.deployed_at or environment.created_at
-    return since < timezone.now() - timedelta(hours=_LATE * plan.every_hours)
-
-
 def alarms(environments: Iterable[Environment]) -> dict[int, str]:
-    """What is wrong with the backups of these, in one sentence each; three queries however many there are."""
-    listed = list(environments)
-    wanted = plans(listed)
-    newest, bad = {}, {}
-    usable = Q(state=Backup.State.STORED, missing_since=None) & ~Q(proof=Backup.Proof.FAILED)
-    broken = Q(state=Backup.State.STORED) & (Q(missing_since__isnull=False) | Q(proof=Backup.Proof.FAILED))
-    rows = Backup.objects.filter(environment__in=listed).order_by().values("environment")
-    for row in rows.annotate(last=Max("created_at", filter=usable), broken=Count("pk", filter=broken)):
-        newest[row["environment"]], bad[row["environment"]] = row["last"], row["broken"]
-    found = {}
-    for each in listed:
-        if bad.get(each.pk):
-            many = bad[each.pk]
-            found[each.pk] = f"{many} backup{'' if many == 1 else 's'} of {each.title} cannot be relied on"
-        elif overdue(each, wanted[each.pk], newest.get(each.pk)):
-            found[each.pk] = f"The backup of {each.title} is overdue"
-    return found
+    """What is wrong with the backups of these, in one sentence each; one query however many there are."""
+    listed = {each.pk: each for each in environments}
+    rows = Environment.objects.filter(pk__in=listed).order_by().values("pk").annotate(**alarm_columns("pk", "project"))
+    found = {row["pk"]: alarm(listed[row["pk"]], row) for row in rows}
+    return {pk: found[pk] for pk in listed if found.get(pk)}
+
+
+def alarm_columns(environment: str, project: str) -> dict[str, Any]:
+    """What `alarm` looks at, for a query whose rows name an environment and its project in these columns."""
+    mine = Backup.objects.stored().filter(environment=OuterRef(environment)).order_by()
+    bad = mine & Backup.objects.bad()
+    usable = mine.filter(missing_since=None).exclude(proof=Backup.Proof.FAILED)
+    own = BackupPlan.objects.filter(environment=OuterRef(environment))
+    shared = BackupPlan.objects.filter(project=OuterRef(project), environment=None)
+    return {
+        "backups_bad": Subquery(bad.values("environment").annotate(all=Count("pk")).values("all")),
+        "backups_last": Subquery(usable.order_by("-created_at").values("created_at")[:1]),
+        "backups_own": Subquery(own.values("every_hours")[:1]),
+        "backups_shared": Subquery(shared.values("every_hours")[:1]),
+    }
+
+
+def alarm(environment: Environment, row: Mapping[str, Any]) -> str:
+    """What is wrong with its backups, by its `alarm_columns`; empty when nothing is."""
+    many = row["backups_bad"] or 0
+    if many:
+        return f"{many} backup{'' if many == 1 else 's'} of {environment.title} cannot be relied on"
+    production = environment.environment_type is EnvironmentType.PRODUCTION
+    usual = (USUAL.every_hours if row["backups_shared"] is None else row["backups_shared"]) if production else 0
+    hours = usual if row["backups_own"] is None else row["backups_own"]
+    if not hours or not environment.is_active:
+        return ""
+    since = row["backups_last"] or environment.deployed_at or environment.created_at
+    late = since < timezone.now() - timedelta(hours=_LATE * hours)
+    return f"The backup of {environment.title} is overdue" if late else ""
 
 
 def _is_gone(backup: Backup) -> bool:

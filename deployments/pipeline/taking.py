@@ -191,14 +191,18 @@ def _summary(contents: Contents, counts: Mapping[str, Mapping[str, int]]) -> str
     services = [part for part in contents.parts if part.kind == "service" and engine_for(part.engine).countable]
     said = [_counted(part, counts[part.name]) for part in services]
     mounted = sum(part.files for part in contents.parts if part not in services)
-    return ", ".join([*said, f"{mounted:,} files" if said else f"{mounted:,} files as recorded"])
+    return ", ".join([*said, _many(mounted, "file") if said else f"{_many(mounted, 'file')} as recorded"])
 
 
 def _counted(part: Part, counts: Mapping[str, int]) -> str:
     total = sum(counts.values())
     if part.engine in ("redis", "valkey"):
-        return f"{total:,} keys in {part.name}"
-    return f"{len(counts):,} tables with {total:,} rows in {part.name}"
+        return f"{_many(total, 'key')} in {part.name}"
+    return f"{_many(len(counts), 'table')} with {_many(total, 'row')} in {part.name}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def discard(runtime: Runtime, folder: Path) -> None:

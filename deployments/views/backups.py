@@ -59,7 +59,7 @@ class Row:
         if not self.stored:
             return "Being made" if self.backup.state == Backup.State.MAKING else "Being removed"
         if self.backup.missing_since:
-            return "Broken: files are missing"
+            return "Broken: files are missing or cut short"
         return {"proven": "Proven", "failed": "Not proven"}.get(self.backup.proof, "Not proven yet")
 
 

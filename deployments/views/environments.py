@@ -12,6 +12,7 @@ from deployments.actions import data, pausing, possible, removals
 from deployments.actions import environments as actions
 from deployments.enums import Kind
 from deployments.models import Activity, Backup, Health, Release, Step
+from deployments.pipeline import backup_rounds
 from deployments.views import buttons, charts, feed, frame, ssh
 from deployments.views.forms import BranchForm, ConfirmForm, tell
 from deployments.views.nodes import Node
@@ -48,6 +49,7 @@ def environment(request: HttpRequest, project_id: str, name: str) -> HttpRespons
         ssh=ssh.card(node, release, framed.user),
         clone_url=clone_url(framed.project),
         removal=removal(node),
+        backup_alarm=_backup_alarm(shown, release),
         keep_why_not=node.why_not(Permission.OPERATE),
         actions=offered,
         more=[each for each in offered if each.more],
@@ -63,10 +65,18 @@ def _urls(environment: Environment, release: Release | None) -> list[str]:
 
 
 def _live_release(environment: Environment) -> Release | None:
-    """With `built` and `built_anew`: whether its deployment had something to build, and whether any of it was built."""
+    """With `built` and `built_anew`: whether its deployment had something to build, and whether any of it was built.
+    With what `_backup_alarm` looks at, too, which saves a query."""
     builds = Step.objects.filter(activity=OuterRef("activity"), name__startswith="build")
     live = Release.objects.filter(environment=environment, state=Release.State.LIVE).select_related("activity")
-    return live.annotate(built=Exists(builds), built_anew=Exists(builds.exclude(note="reused"))).first()
+    backups = backup_rounds.alarm_columns("environment", "environment__project")
+    return live.annotate(built=Exists(builds), built_anew=Exists(builds.exclude(note="reused")), **backups).first()
+
+
+def _backup_alarm(environment: Environment, release: Release | None) -> str:
+    if release is None:
+        return backup_rounds.alarms([environment]).get(environment.pk, "")
+    return backup_rounds.alarm(environment, vars(release))
 
 
 def _services(environment: Environment, release: Release | None) -> list[tuple[str, str, str]]:

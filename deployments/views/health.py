@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 
 from deployments import idle
 from deployments.models import Health, Sample
-from deployments.pipeline import backup_rounds, disks
+from deployments.pipeline import disks
 from deployments.views import charts, frame
 from deployments.views.charts import Chart, Values
 from environments.models import Environment
@@ -73,7 +73,7 @@ def environment_health(request: HttpRequest, project_id: str, name: str) -> Http
 @login_required
 @require_GET
 def environment_health_card(request: HttpRequest, project_id: str, name: str) -> HttpResponse:
-    """A fragment, loaded by the overview once it is shown; it brings what is wrong with the backups along."""
+    """A fragment, loaded by the overview once it is shown."""
     framed = frame.load(request, project_id)
     node = framed.node(name)
     environment = node.environment
@@ -83,7 +83,6 @@ def environment_health_card(request: HttpRequest, project_id: str, name: str) ->
         "environment": environment,
         "health": health,
         "urgent": [each for each in _volumes(health) if each.tone],
-        "backup_alarm": backup_rounds.alarms([environment]).get(environment.pk, ""),
         "sleeps_at": idle.sleeps_at(environment, health),
         "charts": _charts(environment, RANGES[0])[:3],
         "width": charts.WIDTH,

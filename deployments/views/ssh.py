@@ -58,7 +58,8 @@ def card(node: Node, release: Release | None, user: User) -> Card:
         for name, role in programs.items()
     ]
     closes = node.may(Permission.OPERATE)
-    opened = [Open(each, closes or each.user_id == user.pk) for each in ssh_sessions.present(environment)]
+    present = ssh_sessions.present(environment) if release else ()  # where nothing is live, nobody can be
+    opened = [Open(each, closes or each.user_id == user.pk) for each in present]
     asleep = f"{environment.title} is paused: whoever connects wakes it." if environment.is_paused else ""
     return Card(doors, asleep or ssh_sessions.why_closed(environment, release), opened)
 

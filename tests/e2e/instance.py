@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sqlite3
+import ssl
 import subprocess
 import tempfile
 import time
@@ -47,7 +48,7 @@ class Loopback(httpx.HTTPTransport):
             request.url.copy_with(host="127.0.0.1"),
             headers=request.headers,
             stream=request.stream,
-            extensions=request.extensions,
+            extensions=request.extensions | {"sni_hostname": request.url.host},
         )
         return super().handle_request(here)
 
@@ -58,6 +59,7 @@ class Instance:
         self.work = work  # for clones and keys of the people who use it
         self.port, self.ssh_port = free_ports()
         self.url = f"http://localhost:{self.port}"
+        self.trusted: ssl.SSLContext | bool = True  # what is believed about certificates
         self.env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")},
             "SLIPWAY_HOME": str(home),
@@ -169,7 +171,7 @@ class Instance:
 
     def get(self, url: str) -> httpx.Response:
         """A request of a visitor whom nobody knows."""
-        with httpx.Client(transport=Loopback(), timeout=30) as visitor:
+        with httpx.Client(transport=Loopback(verify=self.trusted), timeout=30) as visitor:
             return visitor.get(url)
 
 

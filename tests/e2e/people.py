@@ -13,7 +13,7 @@ class Person:
     def __init__(self, instance: Instance, name: str) -> None:
         self.instance = instance
         self.name = name  # also the name of the key, see Instance.key
-        self.http = httpx.Client(base_url=instance.url, transport=Loopback(), timeout=30)
+        self.http = httpx.Client(base_url=instance.url, transport=Loopback(verify=instance.trusted), timeout=30)
 
     def get(self, url: str) -> httpx.Response:
         """A page of the portal by its path, or of an environment by its URL; redirects are followed."""
@@ -24,7 +24,8 @@ class Person:
         if CSRF not in self.http.cookies:
             self.http.get(url, follow_redirects=True)
         token = self.http.cookies.get(CSRF, "")
-        return self.http.post(url, data={**(data or {}), "csrfmiddlewaretoken": token})
+        origin = {"Origin": self.instance.url}
+        return self.http.post(url, data={**(data or {}), "csrfmiddlewaretoken": token}, headers=origin)
 
     def new_project(self, title: str, starter: str = "node") -> str:
         """The id of a new project, once its repository is there. Its first activation may still run."""

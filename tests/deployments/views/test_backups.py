@@ -18,7 +18,7 @@ from environments.models import Environment
 from portal.models import AuditEvent
 from tests.deployments.engine import Engine
 from tests.deployments.pipeline.test_backups import child, live, take  # noqa: F401 - fixtures
-from tests.factories import BackupFactory, MembershipFactory, tree
+from tests.factories import BackupFactory, MembershipFactory, ReleaseFactory, tree
 
 pytestmark = pytest.mark.django_db
 
@@ -69,14 +69,19 @@ def test_what_is_wrong_is_loud_on_the_pages_of_environment_and_project(
 ) -> None:
     production = environment.project.environments.get(type="production")
     Environment.objects.filter(pk=production.pk).update(deployed_at=timezone.now() - timedelta(days=2))
-    with django_assert_max_num_queries(10):
-        project = client.get(reverse("project", args=[environment.project_id])).content.decode()
-    card = url("environment_health_card", production)
-    assert card in client.get(url("environment", production)).content.decode()  # fetched with the page
-    for text in (project, client.get(card).content.decode()):
-        assert "The backup of production is overdue" in text
+    pages = [reverse("project", args=[environment.project_id]), url("environment", production)]
+    for serves in (False, True):
+        if serves:
+            ReleaseFactory(environment=production)
+        for page in pages:  # without a script: nothing of it is fetched afterwards
+            with django_assert_max_num_queries(9):
+                assert "The backup of production is overdue" in client.get(page).content.decode()
     BackupFactory(environment=production)
-    assert "overdue" not in client.get(card).content.decode()
+    for page in pages:
+        assert "overdue" not in client.get(page).content.decode()
+    BackupFactory(environment=production, missing_since=timezone.now())
+    for page in pages:
+        assert "1 backup of production cannot be relied on" in client.get(page).content.decode()
 
 
 def test_back_up_now_asks_for_it(client: Client, environment: Environment) -> None:
