@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from deployments.actions import ssh_sessions
 from deployments.actions.ssh_sessions import Way
-from deployments.models import SSHSession
-from deployments.pipeline import specs
+from deployments.models import Health, SSHSession
+from deployments.pipeline import disks, specs
 from deployments.ssh import commands, people
 from deployments.ssh.channel import Channel
 from deployments.ssh.people import ask_to_enter
@@ -23,6 +23,7 @@ from portal.enums import EnvironmentType
 from portal.errors import Conflict, Missing
 
 IDLE = 2 * 3600.0  # seconds without a byte either way
+_MB = 1024**2
 _SIGNALS = {name: signal.Signals[f"SIG{name}"] for name in ("HUP", "INT", "QUIT", "TERM", "KILL", "USR1", "USR2")}
 _COLOURS = {EnvironmentType.PRODUCTION: "1;35", EnvironmentType.STAGING: "1;36", EnvironmentType.INTEGRATION: "1;34"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -36,6 +37,7 @@ class Opened:
     session: SSHSession
     inside: Inside
     spec: ReleaseSpec
+    full: str = ""  # what is over its disk limit, as a line for the person
 
 
 def not_found(person: str, user_name: str) -> str:
@@ -59,7 +61,7 @@ def enter(user_id: int, user_name: str, address: str, kind: SSHSession.Kind, ent
     except BaseException:
         ssh_sessions.end_session(session, reason="it could not be begun")
         raise
-    return Opened(way, session, inside, spec)
+    return Opened(way, session, inside, spec, _full(way))
 
 
 class Shell(Channel):
@@ -128,6 +130,8 @@ class Shell(Channel):
                 return 1
             if terminal and self._command is None:
                 self.write(_greeting(opened).replace("\n", "\r\n").encode("utf-8", "replace"))
+            if opened.full:
+                self._say_beside(opened.full)
             run = Run(self._client_of(opened), terminal)
             self.take(run)
             code = await run.run([*WITH_US, *opened.inside.argv])
@@ -159,6 +163,15 @@ class Shell(Channel):
 
 def _end(session: SSHSession, facts: dict[str, object]) -> None:
     ssh_sessions.end_session(session, **facts)
+
+
+def _full(way: Way) -> str:
+    """Mounts are not closed at their limit, for whoever clears them up comes this way too; but nobody fills them
+    without having been told."""
+    health = Health.objects.filter(environment=way.environment).first()
+    mounts = [each for each in health.full(disks.FULL) if each["kind"] == "mounts"] if health else []
+    told = [f"{each['name']} ({each['bytes'] // _MB:,} of {each['limit'] // _MB:,} MB)" for each in mounts]
+    return f"Slipway: over their disk limit: mounts of {', '.join(told)}. Remove what nobody needs." if told else ""
 
 
 def _prompt(way: Way) -> str:

@@ -19,7 +19,7 @@ import pytest
 
 from deployments.actions import ssh_sessions
 from deployments.enums import Kind, State
-from deployments.models import Release, SSHSession
+from deployments.models import Health, Release, SSHSession
 from deployments.ssh import people
 from environments.models import Environment, EnvironmentAccess
 from portal.crypto import encrypt
@@ -105,6 +105,17 @@ def test_a_command_has_its_streams_its_input_and_its_exit_code(world: World) -> 
     assert run(world.owner, world.name(environment=world.environment.name), "where").stdout == b"app v1\n"
     assert run(world.owner, world.name("app"), "where").stdout == b"app v1\n"
     assert run(world.owner, world.name("app--queue"), "where").stdout == b"app--queue v1\n"
+
+
+def test_who_enters_where_mounts_are_over_their_limit_is_told_and_may_clear_up(world: World) -> None:
+    volume = {"name": "app", "kind": "mounts", "bytes": 300 * 1024**2, "limit": 256 * 1024**2}
+    Health.objects.create(environment=world.environment, volumes=[volume])
+    done = run(world.owner, world.name(), "echo out")
+    assert (done.returncode, done.stdout) == (0, b"out\n")
+    told = b"Slipway: over their disk limit: mounts of app (300 of 256 MB). Remove what nobody needs."
+    assert done.stderr.strip() == told
+    Health.objects.update(volumes=[volume | {"bytes": 255 * 1024**2}])
+    assert run(world.owner, world.name(), "echo out").stderr == b""
 
 
 def test_an_exit_by_signal_is_told_as_one(world: World) -> None:
