@@ -137,3 +137,23 @@ def test_an_invalid_schedule_is_refused_at_the_push(place: Ground) -> None:
     assert "crons.quick.spec" in said
     assert "six fields" in said
     assert ".platform.app.yaml:" in said
+
+
+def test_a_pause_waits_for_a_run_then_stops_it_and_the_schedule_goes_on_after_waking(place: Ground) -> None:
+    every = f'    each: {{spec: "* * * * *", shutdown_timeout: 1, commands: {{start: "trap \'\' TERM; {LONG}"}}}}\n'
+    assert place.push(more=f"\ncrons:\n{every}").row["state"] == "succeeded"
+    wait_for("a run on schedule", lambda: place.mentions(LONG), 90)
+    pause = place.person.post(at(place, "pause")).headers["location"].strip("/").rpartition("/")[2]
+    wait_for("the pause", lambda: activity(place, pause)["state"] in FINAL, 60)
+    assert activity(place, pause)["state"] == "succeeded", activity(place, pause)["outcome"]
+    log = place.person.get(f"/projects/{place.project}/activities/{pause}/log.txt").text
+    assert "The cron each runs: waiting up to 2 s for it" in log
+    assert not place.mentions(LONG)
+    refused = place.person.post(at(place, "crons/app/each/run"))
+    assert (refused.status_code, "is paused" in refused.text) == (409, True)
+    wake = place.person.post(at(place, "resume")).headers["location"].strip("/").rpartition("/")[2]
+    wait_for("the wake", lambda: activity(place, wake)["state"] in FINAL, 60)
+    wait_for("the next run on schedule", lambda: place.mentions(LONG), 90)
+    sql = "SELECT outcome FROM deployments_cronrun WHERE cron = 'each' ORDER BY started_at"
+    wait_for("both records", lambda: [row["outcome"] for row in place.instance.rows(sql)] == ["stopped", "running"], 30)
+    assert place.push(more=MORE).row["state"] == "succeeded"
