@@ -99,11 +99,22 @@ def rebase_collision(path: Path, head: str, onto: str) -> tuple[str, Sequence[Co
 
 def _coming(path: Path, base: str, commit: str, tree: str) -> tuple[list[str], str]:
     """How the base's configuration changes, and what is wrong with what comes out. Without a tree: as it is there."""
-    after = commit
-    if tree:
-        at = repositories.commits(path, "", commit, 1)[0].at
-        after = repositories.write_commit(path, tree, [base, commit], "preview", Person("Slipway", "", at))
+    after = _written(path, base, commit, tree) if tree else commit
     return configuration(path, base, after), broken(path, after)
+
+
+def joined(path: Path, base: str, commit: str) -> str:
+    """A commit, known to no branch, of what comes out when `commit` is merged into `base`; "" where they collide.
+
+    Raises Conflict when they have no commit in common.
+    """
+    found = repositories.join(path, base, commit)
+    return "" if found.collisions else _written(path, base, commit, found.tree)
+
+
+def _written(path: Path, base: str, commit: str, tree: str) -> str:
+    at = repositories.commits(path, "", commit, 1)[0].at
+    return repositories.write_commit(path, tree, [base, commit], "preview", Person("Slipway", "", at))
 
 
 def areas(changed: Sequence[tuple[str, str]]) -> list[Area]:

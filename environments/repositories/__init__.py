@@ -1,5 +1,6 @@
 """A project's Git repository on disk: bare, configured by us, read with GitPython and Git's plumbing."""
 
+from environments.repositories.differing import Counted, counted, sizes, texts, unified
 from environments.repositories.history import Commit, commits, count_between, is_ancestor, types
 from environments.repositories.making import commit_change, configure, create_from_folder, init, replace
 from environments.repositories.merging import (
@@ -35,6 +36,7 @@ __all__ = [
     "ZERO",
     "Collision",
     "Commit",
+    "Counted",
     "Joined",
     "Person",
     "Rebased",
@@ -47,6 +49,7 @@ __all__ = [
     "commits",
     "configure",
     "count_between",
+    "counted",
     "create_branch",
     "create_from_folder",
     "delete_branch",
@@ -64,8 +67,11 @@ __all__ = [
     "rebase",
     "refs",
     "replace",
+    "sizes",
+    "texts",
     "tree_id",
     "types",
+    "unified",
     "update_refs",
     "write_commit",
 ]
