@@ -93,6 +93,7 @@ def _start(plan: Plan) -> None:
     keys.ensure(layout)
     home.remember(layout, settings.kept())
     stopping.clear_sockets(layout)
+    stopping.forget_starts(layout)
     network.settle(layout, plan.code, settings.network)
     _configure(plan, python)
     _prepare_database_and_files(plan, python)

@@ -58,11 +58,7 @@ def _shut_down(layout: Layout) -> None:
         for info in proxy.getAllProcessInfo():
             if info["name"] != "redis" and info["statename"] in ("RUNNING", "STARTING", "BACKOFF"):
                 _ask_to_stop(proxy, f"{info['group']}:{info['name']}")
-        _until(
-            lambda: all(
-                info["name"] == "redis" or _is_down(info) for info in rpc.states(layout.supervisor_socket)
-            )
-        )
+        _until(lambda: all(info["name"] == "redis" or _is_down(info) for info in rpc.states(layout.supervisor_socket)))
         _ask_to_stop(proxy, "redis")
         _until(lambda: all(map(_is_down, rpc.states(layout.supervisor_socket))))
         proxy.shutdown()
@@ -97,3 +93,10 @@ def clear_sockets(layout: Layout) -> None:
     """Nobody listens there any more: a stale socket or pid file would make the next start fail or lie."""
     for name in ("supervisor.sock", "web/web.sock", "redis.sock", "hook.sock", "supervisord.pid"):
         (layout.run / name).unlink(missing_ok=True)
+
+
+def forget_starts(layout: Layout) -> None:
+    """That the instance starts is no restart of what runs in it: see environments/runtimes/local/launch.py."""
+    for pattern in ("services/*.starts", "run/*/*.starts"):
+        for file in layout.root.glob(f"environments/*/*/{pattern}"):
+            file.unlink(missing_ok=True)

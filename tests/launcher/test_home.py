@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher import home
+from launcher import home, stopping
 from launcher.errors import Refused
 from launcher.home import Layout
 from launcher.user import RunUser
@@ -156,3 +156,14 @@ def test_full_disk_is_refused_with_the_free_space(layout: Layout, monkeypatch: p
 
 def _needs_root() -> None:
     assert os.geteuid() == 0, "these tests are run by root, as CI does"
+
+
+def test_a_start_of_the_instance_counts_as_no_restart(tmp_path: Path) -> None:
+    place = Home(tmp_path).environment("p", "e")
+    counts = [place / "services" / "db.starts", place / "run" / "3" / "a0.starts"]
+    kept = place / "run" / "3" / "a0.json"
+    for file in (*counts, kept):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(".")
+    stopping.forget_starts(Layout(tmp_path, tmp_path))
+    assert [file for file in (*counts, kept) if file.exists()] == [kept]
