@@ -208,8 +208,8 @@ def _sites(layout: Layout, domain: str, pages: Path, policy: str, proxies: Seque
 
 def _portal(layout: Layout, visitor: str) -> str:
     return f"""\
+		# No flush_interval here: events are flushed at once anyway, and -1 would hide from the portal who has left.
 		reverse_proxy unix/{layout.web_socket} {{
-			flush_interval -1
 			header_up X-Forwarded-Proto {{args.0}}
 			{visitor}
 			# A restart of the portal is a short wait, not an error.

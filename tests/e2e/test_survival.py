@@ -134,6 +134,14 @@ def lines_of(person: Person, url: str, seen: list[int], last: str, until: int) -
     return last
 
 
+def test_pages_that_are_left_are_not_counted_any_more(ground: Ground) -> None:
+    """More of them, one after another, than one person may have open."""
+    for _ in range(60):
+        with ground.person.http.stream("GET", f"/projects/{ground.project}/events") as answer:
+            assert answer.status_code == 200
+            assert next(answer.iter_lines()) == "retry: 2000"
+
+
 def test_an_open_page_goes_on_where_it_was_when_the_web_process_is_killed(ground: Ground) -> None:
     attempt = ground.begin(build="for i in $(seq 60); do echo line $i; sleep 0.1; done")
     attempt.running_in("build")
