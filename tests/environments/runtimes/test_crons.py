@@ -272,7 +272,8 @@ def test_two_releases_never_both_run_crons(local: Any, maker: Maker, runs_now: A
 
 def test_quiet_delays_the_schedule_and_switching_off_leaves_it_out(local: Any, maker: Maker, runs_now: Any) -> None:
     entry = {"spec": "* * * * *", "commands": {"start": "true"}}
-    local.crons.quiet(maker.place, QUIET, patience=1, lease=300, why="For a deployment")  # by a clock that is up to a minute ahead
+    # The clock of the scheduler is ahead of ours by at most a minute.
+    local.crons.quiet(maker.place, QUIET, patience=1, lease=300, why="For a deployment")
     runs_now(app(tick=entry))
     time.sleep(4)
     assert list(local.crons.runs(maker.place)) == []
