@@ -325,8 +325,8 @@ def fold(ordered: Sequence[Node], default_branch: str) -> None:
 
 def of_note(environments: QuerySet[Environment]) -> QuerySet[Environment]:
     """With states, those of which `count` would tell: hundreds that sleep as branches need not be read."""
-    quiet = Q(status=Environment.Status.INACTIVE, open_state=None) & ~Q(last_state=State.FAILED)
-    return with_states(environments).exclude(quiet)
+    runs, failed = ~Q(status=Environment.Status.INACTIVE), Q(last_state=State.FAILED)
+    return with_states(environments).filter(runs | failed | Q(open_state__isnull=False))
 
 
 def count(environments: Sequence[Environment]) -> list[tuple[str, int, str]]:
